@@ -1,0 +1,88 @@
+/**
+ * What PostgreSQL's errors mean: the only reader of SQLSTATEs and constraint names.
+ *
+ * Never the message text (it is translated) and never the detail (it holds the failing row).
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+import { Data, Effect, Predicate, Schema } from "effect"
+import { SqlError } from "effect/sql"
+import { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
+import { TokenHashTaken } from "../domain/RefreshToken.ts"
+import { CredentialsMissing, EmailTaken, GoogleIdTaken, UserNotFound } from "../domain/User.ts"
+
+/** What each constraint that a caller can run into means, by the table that is written. */
+export const userConstraints = {
+  users_email_key: () => new EmailTaken(),
+  users_google_id_key: () => new GoogleIdTaken(),
+  users_auth_provider_check: () => new CredentialsMissing(),
+}
+export const refreshTokenConstraints = {
+  refresh_tokens_token_hash_key: () => new TokenHashTaken(),
+  refresh_tokens_user_id_fkey: () => new UserNotFound(),
+}
+export const loginAttemptConstraints = {
+  login_attempts_user_id_fkey: () => new UserNotFound(),
+}
+
+/** A statement failed in a way that nobody foresaw: a defect, told without the row it was about. */
+export class UnexpectedDatabaseError extends Data.Error<{
+  readonly code: string | null
+  readonly constraint: string | null
+  readonly message: string
+}> {}
+
+/**
+ * SQLSTATEs and classes that say "not now" instead of "not like this": connection failures, too
+ * many connections or too little memory, operator intervention (shutdown, a cancelled statement),
+ * a standby that is read-only, serialization failures, deadlocks, lock and transaction timeouts.
+ */
+const unavailable = ["08", "53", "57", "25006", "25P03", "25P04", "40001", "40P01", "55P03"]
+
+const property = (value: unknown, name: string): string | null =>
+  Predicate.hasProperty(value, name) && Predicate.isString(value[name]) ? value[name] : null
+
+/** SQLSTATE of an error, null when the server did not answer. */
+export const codeOf = (error: SqlError.SqlError): string | null =>
+  property(error.reason.cause, "code")
+
+/** Name of the constraint that an error is about, if it is about one. */
+export const constraintOf = (error: SqlError.SqlError): string | null =>
+  property(error.reason.cause, "constraint")
+
+const isUnavailable = (error: SqlError.SqlError, code: string | null): boolean =>
+  error.reason._tag === "ConnectionError" ||
+  error.reason._tag === "AuthenticationError" ||
+  (code !== null && unavailable.some((prefix) => code.startsWith(prefix)))
+
+/**
+ * Turns what a statement can fail with into its meaning: a violation of one of the given constraints
+ * into that constraint's error, an outage into `DatabaseUnavailable`, anything else into a defect.
+ * A row that does not fit its schema is a defect as well.
+ *
+ * `withTransaction` raises a lost connection as a defect, so defects are looked at too.
+ */
+export const interpretErrors = <Constraints extends Readonly<Record<string, () => unknown>> = {}>(
+  constraints?: Constraints,
+) => {
+  type Violation = ReturnType<Constraints[keyof Constraints]>
+  const interpret = (
+    error: SqlError.SqlError,
+  ): Effect.Effect<never, Violation | DatabaseUnavailable> => {
+    const code = codeOf(error)
+    const constraint = constraintOf(error)
+    const violation = constraint === null ? undefined : constraints?.[constraint]
+    if (violation !== undefined) return Effect.fail(violation() as Violation)
+    if (isUnavailable(error, code)) return Effect.fail(new DatabaseUnavailable({ code }))
+    const message = `Unexpected database error ${code ?? error.reason._tag}` +
+      (constraint === null ? "" : ` on ${constraint}`)
+    return Effect.die(new UnexpectedDatabaseError({ code, constraint, message }))
+  }
+  return <A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError | Schema.SchemaError, R>) =>
+    effect.pipe(
+      Effect.catchDefect((defect) =>
+        SqlError.isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)
+      ),
+      Effect.catchIf(SqlError.isSqlError, interpret),
+      Effect.catchIf(Schema.isSchemaError, (error) => Effect.die(error)),
+    )
+}

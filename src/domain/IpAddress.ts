@@ -1,0 +1,56 @@
+/**
+ * One IP address in canonical form, without port, zone, prefix length or list.
+ */
+import { Effect, Option, Result, Schema, SchemaIssue, SchemaTransformation } from "effect"
+import { NetAddress } from "effect/net"
+
+/**
+ * The canonical form of an address: RFC 5952 for IPv6, and an IPv4-mapped IPv6 address as the IPv4
+ * address that it is, so that one client has one count. None for anything else.
+ */
+const canonical = (input: string): Option.Option<string> =>
+  Option.map(
+    Result.getSuccess(NetAddress.ipFromString(input)),
+    (address) =>
+      NetAddress.isIpv6Address(address) && NetAddress.isIpv4Mapped(address)
+        ? NetAddress.formatIp(address).slice("::ffff:".length)
+        : NetAddress.formatIp(address),
+  )
+
+const Canonical = Schema.String.pipe(Schema.brand("IpAddress"))
+
+/** An address as input, in any usual spelling. */
+export const IpAddress = Schema.String.pipe(
+  Schema.decodeTo(
+    Canonical,
+    SchemaTransformation.transformEffect({
+      decode: (input: string, options) =>
+        Option.match(canonical(input), {
+          onSome: Effect.succeed,
+          onNone: () =>
+            Effect.fail(
+              new SchemaIssue.InvalidValue(
+                {
+                  message: "Expected one IPv4 or IPv6 address without port, zone or prefix length",
+                },
+                input,
+                options,
+              ),
+            ),
+        }),
+      encode: (address: string) => Effect.succeed(address),
+    }),
+  ),
+)
+export type IpAddress = typeof Canonical.Type
+
+/** An address read from the database, in canonical form; a network keeps its prefix length. */
+export const StoredIpAddress = Schema.String.pipe(
+  Schema.decodeTo(
+    Canonical,
+    SchemaTransformation.transform({
+      decode: (stored: string) => Option.getOrElse(canonical(stored), () => stored),
+      encode: (address: string) => address,
+    }),
+  ),
+)

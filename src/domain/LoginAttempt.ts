@@ -1,0 +1,44 @@
+/**
+ * Attempts to sign in, successful and not.
+ */
+import { Schema } from "effect"
+import { Model } from "effect/schema"
+import { Email, StoredEmail } from "./Email.ts"
+import { IpAddress, StoredIpAddress } from "./IpAddress.ts"
+import { nullByDefault } from "./nullByDefault.ts"
+import { boundedText } from "./Text.ts"
+import { Timestamp } from "./Timestamp.ts"
+import { UserId } from "./User.ts"
+import { UserAgent } from "./UserAgent.ts"
+import { Uuid } from "./Uuid.ts"
+
+export const LoginAttemptId = Uuid.pipe(Schema.brand("LoginAttemptId"))
+export type LoginAttemptId = typeof LoginAttemptId.Type
+
+/** One attempt. It is kept when its user is deleted: then `userId` is null. */
+export class LoginAttempt extends Model.Class<LoginAttempt>("LoginAttempt")({
+  id: Model.GeneratedByDb(LoginAttemptId),
+  userId: Model.Field({
+    select: Schema.NullOr(UserId),
+    insert: nullByDefault(UserId),
+    json: Schema.NullOr(UserId),
+  }),
+  email: Model.Field({ select: StoredEmail, insert: Email, json: StoredEmail }),
+  ipAddress: Model.Field({ select: StoredIpAddress, insert: IpAddress, json: StoredIpAddress }),
+  userAgent: Model.Field({
+    select: Schema.NullOr(Schema.String),
+    insert: nullByDefault(UserAgent),
+    json: Schema.NullOr(Schema.String),
+  }),
+  success: Model.Field({
+    select: Schema.Boolean,
+    insert: Schema.Boolean,
+    json: Schema.Boolean,
+  }),
+  failureReason: Model.Field({
+    select: Schema.NullOr(Schema.String),
+    insert: nullByDefault(boundedText(256)),
+    json: Schema.NullOr(Schema.String),
+  }),
+  attemptedAt: Model.Field({ select: Schema.DateTimeUtcFromDate, json: Timestamp }),
+}) {}

@@ -1,0 +1,18 @@
+/**
+ * Strings that PostgreSQL can store and give back unchanged.
+ *
+ * A NUL is refused by the server (SQLSTATE 22021), and a lone surrogate would silently become U+FFFD
+ * on its way there; neither may get past a schema.
+ */
+import { Schema } from "effect"
+
+const storable = Schema.makeFilter<string>(
+  (text) => !text.includes("\0") && text.isWellFormed(),
+  { expected: "well-formed text without NUL characters" },
+)
+
+/** Any storable text. */
+export const Text = Schema.String.check(storable)
+
+/** Text of 1 to `maximum` characters, counted as PostgreSQL counts them: by code point. */
+export const boundedText = (maximum: number) => Text.check(Schema.isBetweenCodePoints(1, maximum))

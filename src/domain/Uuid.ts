@@ -1,0 +1,13 @@
+/**
+ * Row ids: UUIDs of any version (RFC 9562), in lower case as PostgreSQL prints them.
+ */
+import { Schema, SchemaTransformation } from "effect"
+
+/** A UUID as input, in any case. */
+export const Uuid = Schema.String.check(
+  Schema.isPattern(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i, {
+    expected: "a UUID",
+  }),
+).annotate({ format: "uuid" }).pipe(
+  Schema.decodeTo(Schema.String, SchemaTransformation.toLowerCase()),
+)

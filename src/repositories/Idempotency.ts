@@ -1,0 +1,90 @@
+/**
+ * Creating a row at most once: the `Idempotency-Key` of the request becomes the row's id, and a
+ * fingerprint of the request stays beside the row. A row holds its key for as long as it lives.
+ */
+import { createHash } from "node:crypto"
+import { Effect, Option, Schema } from "effect"
+import { type SqlClient, SqlSchema } from "effect/sql"
+import { interpretErrors } from "../database/Constraints.ts"
+import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
+import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
+
+/**
+ * SHA-256 of what a request sent. Taken over the encoded values, so that order, an absent or a null
+ * property and the spelling of an id make no difference.
+ */
+const fingerprintOf = (operation: string, values: object): Uint8Array =>
+  createHash("sha256")
+    .update(
+      JSON.stringify([operation, ...Object.entries(values).sort(([a], [b]) => a < b ? -1 : 1)]),
+    )
+    .digest()
+
+/** A request that creates a row; `Values` is what it sent. */
+interface CreatingRequest<Values extends Schema.Top, A, E> {
+  readonly table: "users" | "refresh_tokens" | "login_attempts"
+  /** Tells requests of different kinds with the same values apart. */
+  readonly operation: string
+  readonly key: string | undefined
+  readonly schema: Values
+  readonly values: Values["Type"]
+  /** Gives none when a row has the key as its id. Stores the fingerprint. */
+  readonly insert: (fingerprint: Uint8Array | null) => Effect.Effect<Option.Option<A>, E>
+  /** The row that has the key as its id. */
+  readonly find: Effect.Effect<Option.Option<A>, DatabaseUnavailable>
+}
+
+/**
+ * Runs `insert`; where a row with the key exists already, answers with that row as it is now if the
+ * same request created it.
+ *
+ * The existing row is looked for after a violated constraint too: twenty copies of one request at
+ * once can meet on another unique index than the primary key.
+ */
+export const createOnce = Effect.fnUntraced(function* <
+  Values extends Schema.Codec<unknown, object>,
+  A,
+  E,
+>(
+  sql: SqlClient.SqlClient,
+  request: CreatingRequest<Values, A, E>,
+): Effect.fn.Return<A, E | IdempotencyKeyReused | DatabaseUnavailable> {
+  const { key } = request
+  if (key === undefined) {
+    return Option.getOrThrow(yield* request.insert(null))
+  }
+  const values = yield* Effect.orDie(Schema.encodeEffect(request.schema)(request.values))
+  const fingerprint = fingerprintOf(request.operation, values)
+
+  const isRetry = SqlSchema.findOneOption({
+    Request: Schema.String,
+    Result: Schema.Struct({ same: Schema.Boolean }),
+    execute: (key) =>
+      sql`
+        SELECT COALESCE(idempotency_fingerprint = ${fingerprint}, false) AS same
+        FROM ${sql(request.table)}
+        WHERE id = ${key}`,
+  })
+
+  const findCreated = Effect.gen(function* () {
+    const retry = yield* isRetry(key).pipe(interpretErrors())
+    if (Option.isNone(retry)) return Option.none<A>()
+    if (!retry.value.same) return yield* new IdempotencyKeyReused()
+    return yield* request.find
+  })
+
+  while (true) {
+    const inserted = yield* request.insert(fingerprint).pipe(
+      Effect.catch((error) =>
+        Effect.flatMap(
+          findCreated,
+          (created) => Option.isSome(created) ? Effect.succeed(created) : Effect.fail(error),
+        )
+      ),
+    )
+    if (Option.isSome(inserted)) return inserted.value
+    const created = yield* findCreated
+    if (Option.isSome(created)) return created.value
+    // Deleted between the two statements: the key is free again.
+  }
+})

@@ -1,0 +1,276 @@
+/**
+ * User accounts in PostgreSQL.
+ */
+import { Context, Effect, Layer, Option, Schema } from "effect"
+import { SqlClient, SqlSchema } from "effect/sql"
+import { interpretErrors, userConstraints } from "../database/Constraints.ts"
+import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
+import { Email } from "../domain/Email.ts"
+import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
+import type { Page, Place } from "../domain/Page.ts"
+import {
+  type CredentialsMissing,
+  EmailTaken,
+  GoogleId,
+  type GoogleIdTaken,
+  User,
+  UserId,
+  UserNotFound,
+  Version,
+  VersionMismatch,
+} from "../domain/User.ts"
+import { createOnce } from "./Idempotency.ts"
+import { pageOf, startAfter } from "./paging.ts"
+
+/** The change or deletion happens only if the user is in one of these versions. */
+export interface Precondition {
+  readonly ifVersion?: ReadonlyArray<Version> | undefined
+}
+
+type Unacceptable = EmailTaken | GoogleIdTaken | CredentialsMissing
+
+export class UserRepository extends Context.Service<UserRepository, {
+  readonly getById: (id: UserId) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>
+  /** Whatever the case of the address. */
+  readonly getByEmail: (email: Email) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>
+  readonly getByGoogleId: (
+    googleId: GoogleId,
+  ) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>
+  /**
+   * With an idempotency key, which becomes the user's id, the same call again gives the user as it is
+   * now. When both the address and the Google id are taken, the error is `EmailTaken`.
+   */
+  readonly create: (
+    user: typeof User.insert.Type,
+    options?: { readonly idempotencyKey?: UserId | undefined },
+  ) => Effect.Effect<User, Unacceptable | IdempotencyKeyReused | DatabaseUnavailable>
+  /** Changes what is given; the check on credentials is judged on the whole result. */
+  readonly update: (
+    id: UserId,
+    changes: typeof User.update.Type,
+    precondition?: Precondition,
+  ) => Effect.Effect<User, UserNotFound | VersionMismatch | Unacceptable | DatabaseUnavailable>
+  /** Deletes the user and its refresh tokens; its login attempts stay, without a user. */
+  readonly delete: (
+    id: UserId,
+    precondition?: Precondition,
+  ) => Effect.Effect<void, UserNotFound | VersionMismatch | DatabaseUnavailable>
+  /** The oldest first. */
+  readonly list: (
+    page: { readonly limit: number; readonly after?: Place | undefined },
+  ) => Effect.Effect<Page<User>, DatabaseUnavailable>
+}>()("latchkey/repositories/UserRepository") {
+  static readonly layer = Layer.effect(
+    UserRepository,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+
+      const columns = sql.literal(`
+        id,
+        email,
+        full_name AS "fullName",
+        password_hash AS "passwordHash",
+        auth_provider AS "authProvider",
+        google_id AS "googleId",
+        is_active AS "isActive",
+        created_at AS "createdAt",
+        updated_at AS "updatedAt",
+        version::text AS version`)
+
+      const findById = SqlSchema.findOneOption({
+        Request: UserId,
+        Result: User,
+        execute: (id) => sql`SELECT ${columns} FROM users WHERE id = ${id}`,
+      })
+
+      const findByEmail = SqlSchema.findOneOption({
+        Request: Email,
+        Result: User,
+        execute: (email) => sql`SELECT ${columns} FROM users WHERE lower(email) = lower(${email})`,
+      })
+
+      const findByGoogleId = SqlSchema.findOneOption({
+        Request: GoogleId,
+        Result: User,
+        execute: (googleId) => sql`SELECT ${columns} FROM users WHERE google_id = ${googleId}`,
+      })
+
+      /** The e-mail address of another user than this one. */
+      const findTaken = SqlSchema.findOneOption({
+        Request: Schema.Struct({ email: Email, id: Schema.NullOr(UserId) }),
+        Result: Schema.Struct({ email: Schema.String }),
+        execute: ({ email, id }) =>
+          sql`
+            SELECT email
+            FROM users
+            WHERE lower(email) = lower(${email}) AND id IS DISTINCT FROM ${id}::uuid`,
+      })
+
+      const insert = SqlSchema.findOneOption({
+        Request: Schema.Struct({
+          user: User.insert,
+          key: Schema.NullOr(UserId),
+          fingerprint: Schema.NullOr(Schema.Uint8Array),
+        }),
+        Result: User,
+        execute: ({ user, key, fingerprint }) =>
+          sql`
+            INSERT INTO users (
+              id, email, full_name, password_hash, auth_provider, google_id, is_active,
+              idempotency_fingerprint
+            )
+            VALUES (
+              COALESCE(${key}::uuid, gen_random_uuid()),
+              ${user.email},
+              ${user.fullName},
+              ${user.passwordHash},
+              ${user.authProvider},
+              ${user.googleId},
+              ${user.isActive},
+              ${fingerprint}
+            )
+            ON CONFLICT (id) DO NOTHING
+            RETURNING ${columns}`,
+      })
+
+      const change = SqlSchema.findOneOption({
+        Request: Schema.Struct({
+          id: UserId,
+          changes: User.update,
+          versions: Schema.NullOr(Schema.Array(Version)),
+        }),
+        Result: User,
+        execute: ({ id, changes, versions }) => {
+          const value = (name: keyof typeof changes, column: string) =>
+            sql`CASE WHEN ${name in changes} THEN ${changes[name] ?? null} ELSE ${sql(column)} END`
+          return sql`
+            UPDATE users
+            SET
+              email = ${value("email", "email")},
+              full_name = ${value("fullName", "full_name")},
+              password_hash = ${value("passwordHash", "password_hash")},
+              auth_provider = ${value("authProvider", "auth_provider")},
+              google_id = ${value("googleId", "google_id")},
+              is_active = ${value("isActive", "is_active")}
+            WHERE id = ${id} AND (${versions}::text[] IS NULL OR version::text = ANY(${versions}))
+            RETURNING ${columns}`
+        },
+      })
+
+      const remove = SqlSchema.findOneOption({
+        Request: Schema.Struct({ id: UserId, versions: Schema.NullOr(Schema.Array(Version)) }),
+        Result: Schema.Struct({ id: UserId }),
+        execute: ({ id, versions }) =>
+          sql`
+            DELETE FROM users
+            WHERE id = ${id} AND (${versions}::text[] IS NULL OR version::text = ANY(${versions}))
+            RETURNING id`,
+      })
+
+      const findPage = SqlSchema.findAll({
+        Request: Schema.Struct({
+          createdAt: Schema.String,
+          id: Schema.String,
+          limit: Schema.Number,
+        }),
+        Result: User,
+        execute: ({ createdAt, id, limit }) =>
+          sql`
+            SELECT ${columns}
+            FROM users
+            WHERE (created_at, id) > (${createdAt}::timestamptz, ${id}::uuid)
+            ORDER BY created_at, id
+            LIMIT ${limit}`,
+      })
+
+      const getById = Effect.fn("UserRepository.getById")(findById, interpretErrors())
+      const getByEmail = Effect.fn("UserRepository.getByEmail")(findByEmail, interpretErrors())
+      const getByGoogleId = Effect.fn("UserRepository.getByGoogleId")(
+        findByGoogleId,
+        interpretErrors(),
+      )
+
+      /** A statement reports one violation; of two at once, callers are told of the address. */
+      const preferEmailTaken = <A>(
+        written: Effect.Effect<A, Unacceptable | DatabaseUnavailable>,
+        email: Email | undefined,
+        id: UserId | null,
+      ) =>
+        Effect.catchTag(written, "GoogleIdTaken", (googleIdTaken) =>
+          Effect.gen(function* () {
+            if (email === undefined) return yield* googleIdTaken
+            const taken = yield* findTaken({ email, id }).pipe(interpretErrors())
+            return yield* Option.isSome(taken) ? new EmailTaken() : googleIdTaken
+          }))
+
+      const create = Effect.fn("UserRepository.create")(function* (
+        user: typeof User.insert.Type,
+        options?: { readonly idempotencyKey?: UserId | undefined },
+      ) {
+        const key = options?.idempotencyKey ?? null
+        return yield* createOnce(sql, {
+          table: "users",
+          operation: "create",
+          key: options?.idempotencyKey,
+          schema: User.insert,
+          values: user,
+          insert: (fingerprint) =>
+            preferEmailTaken(
+              insert({ user, key, fingerprint }).pipe(interpretErrors(userConstraints)),
+              user.email,
+              key,
+            ),
+          find: key === null ? Effect.succeedNone : getById(key),
+        })
+      })
+
+      /** Why no row of this id was in one of the versions asked for. */
+      const explainMiss = Effect.fnUntraced(function* (id: UserId) {
+        const user = yield* getById(id)
+        return yield* Option.isSome(user) ? new VersionMismatch() : new UserNotFound()
+      })
+
+      const update = Effect.fn("UserRepository.update")(function* (
+        id: UserId,
+        changes: typeof User.update.Type,
+        precondition: Precondition = {},
+      ) {
+        const versions = precondition.ifVersion ?? null
+        const updated = yield* preferEmailTaken(
+          change({ id, changes, versions }).pipe(interpretErrors(userConstraints)),
+          changes.email,
+          id,
+        )
+        return Option.isSome(updated) ? updated.value : yield* explainMiss(id)
+      })
+
+      const delete_ = Effect.fn("UserRepository.delete")(function* (
+        id: UserId,
+        precondition: Precondition = {},
+      ) {
+        const versions = precondition.ifVersion ?? null
+        const removed = yield* remove({ id, versions }).pipe(interpretErrors())
+        if (Option.isNone(removed)) return yield* explainMiss(id)
+      })
+
+      const list = Effect.fn("UserRepository.list")(function* (
+        { limit, after }: { readonly limit: number; readonly after?: Place | undefined },
+      ) {
+        const rows = yield* findPage({ ...startAfter(after), limit: limit + 1 }).pipe(
+          interpretErrors(),
+        )
+        return pageOf(rows, limit)
+      })
+
+      return UserRepository.of({
+        getById,
+        getByEmail,
+        getByGoogleId,
+        create,
+        update,
+        delete: delete_,
+        list,
+      })
+    }),
+  )
+}

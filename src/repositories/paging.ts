@@ -1,0 +1,23 @@
+import { DateTime } from "effect"
+import { type Page, Place } from "../domain/Page.ts"
+
+/** Where a list begins when it is not continued: before every row. */
+export const startAfter = (after: Place | undefined) => ({
+  createdAt: after === undefined ? "-infinity" : DateTime.formatIso(after.createdAt),
+  id: after === undefined ? "00000000-0000-0000-0000-000000000000" : after.id,
+})
+
+/** Makes a page of the rows of a query that asked for one row more than the page holds. */
+export const pageOf = <A extends { readonly createdAt: DateTime.Utc; readonly id: string }>(
+  rows: ReadonlyArray<A>,
+  limit: number,
+): Page<A> => {
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  return {
+    items,
+    next: rows.length > limit && last !== undefined
+      ? new Place({ createdAt: last.createdAt, id: last.id })
+      : null,
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The rotation of refresh tokens (RFC 9700, 4.14.2).
+ */
+import { Effect, Option, Schema } from "effect"
+import { type SqlClient, SqlSchema } from "effect/sql"
+import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
+import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
+import {
+  RefreshToken,
+  RefreshTokenExpired,
+  RefreshTokenId,
+  RefreshTokenNotFound,
+  RefreshTokenReused,
+  RefreshTokenRevoked,
+  SelfRotation,
+  Successor,
+  TokenHash,
+} from "../domain/RefreshToken.ts"
+import { createOnce } from "./Idempotency.ts"
+import { refreshTokenColumns } from "./refreshTokenColumns.ts"
+
+/** Why a token that is not valid cannot be rotated: its own state, the strongest reason first. */
+const refuse = (token: RefreshToken) =>
+  token.successorId !== null
+    ? new RefreshTokenReused()
+    : token.revokedAt !== null
+    ? new RefreshTokenRevoked()
+    : new RefreshTokenExpired()
+
+export const makeRotate = (sql: SqlClient.SqlClient) => {
+  const columns = sql.literal(refreshTokenColumns)
+
+  // One statement, so that of many rotations of one token at once exactly one finds it unrevoked:
+  // the others wait for its row and then see it revoked. The successor's id is known beforehand for
+  // the same reason. The user's row comes first; see RefreshTokenRepository.
+  const replace = SqlSchema.findOneOption({
+    Request: Schema.Struct({
+      tokenHash: TokenHash,
+      successor: Successor,
+      key: Schema.NullOr(RefreshTokenId),
+      fingerprint: Schema.NullOr(Schema.Uint8Array),
+    }),
+    Result: RefreshToken,
+    execute: ({ tokenHash, successor, key, fingerprint }) =>
+      sql`
+        WITH owner AS (
+          SELECT id
+          FROM users
+          WHERE id = (SELECT user_id FROM refresh_tokens WHERE token_hash = ${tokenHash})
+          FOR KEY SHARE
+        ), spent AS (
+          UPDATE refresh_tokens
+          SET
+            revoked_at = clock_timestamp(),
+            successor_id = COALESCE(${key}::uuid, gen_random_uuid())
+          FROM owner
+          WHERE
+            refresh_tokens.token_hash = ${tokenHash}
+            AND refresh_tokens.user_id = owner.id
+            AND refresh_tokens.revoked_at IS NULL
+            AND refresh_tokens.expires_at > now()
+          RETURNING refresh_tokens.user_id, refresh_tokens.successor_id
+        )
+        INSERT INTO refresh_tokens (
+          id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,
+          idempotency_fingerprint
+        )
+        SELECT
+          spent.successor_id,
+          spent.user_id,
+          ${successor.tokenHash},
+          ${successor.expiresAt}::timestamptz,
+          clock_timestamp(),
+          ${successor.userAgent},
+          ${successor.ipAddress}::inet,
+          ${fingerprint}::bytea
+        FROM spent
+        RETURNING ${columns}`,
+  })
+
+  const find = SqlSchema.findOneOption({
+    Request: TokenHash,
+    Result: RefreshToken,
+    execute: (tokenHash) =>
+      sql`SELECT ${columns} FROM refresh_tokens WHERE token_hash = ${tokenHash}`,
+  })
+
+  const findById = SqlSchema.findOneOption({
+    Request: RefreshTokenId,
+    Result: RefreshToken,
+    execute: (id) => sql`SELECT ${columns} FROM refresh_tokens WHERE id = ${id}`,
+  })
+
+  /**
+   * What a rotation that replaced nothing comes to. Gives none when the token is valid, which only a
+   * race can bring about.
+   */
+  const explain = Effect.fnUntraced(function* (tokenHash: TokenHash, successor: Successor) {
+    const token = yield* find(tokenHash)
+    if (Option.isNone(token)) return yield* new RefreshTokenNotFound()
+    if (token.value.wasValid) return Option.none()
+    if (token.value.successorId !== null) {
+      const rotatedTo = yield* findById(token.value.successorId)
+      if (Option.isSome(rotatedTo) && rotatedTo.value.tokenHash === successor.tokenHash) {
+        return rotatedTo.value.wasValid ? rotatedTo : yield* refuse(rotatedTo.value)
+      }
+    }
+    return yield* refuse(token.value)
+  }, interpretErrors())
+
+  const replaceOrExplain = Effect.fnUntraced(function* (
+    tokenHash: TokenHash,
+    successor: Successor,
+    key: RefreshTokenId | null,
+    fingerprint: Uint8Array | null,
+  ) {
+    while (true) {
+      const replaced = yield* replace({ tokenHash, successor, key, fingerprint }).pipe(
+        interpretErrors({
+          refresh_tokens_token_hash_key: refreshTokenConstraints.refresh_tokens_token_hash_key,
+          refresh_tokens_pkey: () => new IdempotencyKeyReused(),
+        }),
+      )
+      if (Option.isSome(replaced)) return replaced
+      const explained = yield* explain(tokenHash, successor)
+      if (Option.isSome(explained)) return explained
+    }
+  })
+
+  return Effect.fn("RefreshTokenRepository.rotate")(function* (
+    tokenHash: TokenHash,
+    successor: Successor,
+    options: { readonly idempotencyKey?: RefreshTokenId | undefined } = {},
+  ) {
+    if (successor.tokenHash === tokenHash) return yield* new SelfRotation()
+    const key = options.idempotencyKey ?? null
+    return yield* createOnce(sql, {
+      table: "refresh_tokens",
+      operation: "rotate",
+      key: options.idempotencyKey,
+      schema: Schema.Struct({ tokenHash: TokenHash, successor: Successor }),
+      values: { tokenHash, successor },
+      insert: (fingerprint) => replaceOrExplain(tokenHash, successor, key, fingerprint),
+      find: key === null ? Effect.succeedNone : findById(key).pipe(interpretErrors()),
+    })
+  })
+}
