@@ -1,0 +1,46 @@
+/**
+ * Routes of login attempts.
+ */
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { Email } from "../domain/Email.ts"
+import { IpAddress } from "../domain/IpAddress.ts"
+import { LoginAttempt, LoginAttemptId } from "../domain/LoginAttempt.ts"
+import { UserId } from "../domain/User.ts"
+import { Authorization, RequiredScope } from "./Authorization.ts"
+import { CommonProblems } from "./CommonProblems.ts"
+import * as Problem from "./problems.ts"
+import { idempotencyKey, Minutes } from "./requests.ts"
+
+const AttemptJson = LoginAttempt.json.annotate({ identifier: "LoginAttempt" })
+
+const Count = Schema.Struct({ count: Schema.Int })
+
+export class LoginAttemptsApi extends HttpApiGroup.make("loginAttempts")
+  .add(
+    HttpApiEndpoint.post("create", "/v1/login-attempts", {
+      headers: idempotencyKey(LoginAttemptId),
+      payload: LoginAttempt.insert.annotate({ identifier: "NewLoginAttempt" }),
+      success: AttemptJson.pipe(HttpApiSchema.status(201)),
+      error: [Problem.ReferencedUserNotFound, Problem.IdempotencyKeyReused],
+    }).annotate(RequiredScope, "attempts:write"),
+    HttpApiEndpoint.get("countByUser", "/v1/users/:id/login-attempts/recent-failures", {
+      params: { id: UserId },
+      query: { minutes: Minutes },
+      success: Count,
+      error: Problem.UserNotFound,
+    }).annotate(RequiredScope, "attempts:read"),
+    HttpApiEndpoint.get("countByOrigin", "/v1/login-attempts/recent-failures", {
+      query: {
+        email: Schema.optionalKey(Email),
+        ipAddress: Schema.optionalKey(IpAddress),
+        minutes: Minutes,
+      },
+      success: Count,
+    }).annotate(RequiredScope, "attempts:read"),
+  )
+  .middleware(CommonProblems)
+  .middleware(Authorization)
+  .annotateMerge(
+    OpenApi.annotations({ title: "Login attempts", description: "Login attempts and counters" }),
+  ) {}

@@ -1,0 +1,25 @@
+/**
+ * Routes that clean up.
+ */
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { Authorization, RequiredScope } from "./Authorization.ts"
+import { CommonProblems } from "./CommonProblems.ts"
+import { olderThanDays } from "./requests.ts"
+
+const Deleted = Schema.Struct({ deleted: Schema.Int })
+
+export class MaintenanceApi extends HttpApiGroup.make("maintenance")
+  .add(
+    HttpApiEndpoint.post("deleteExpiredTokens", "/v1/maintenance/delete-expired-tokens", {
+      payload: olderThanDays(7),
+      success: Deleted,
+    }).annotate(RequiredScope, "maintenance"),
+    HttpApiEndpoint.post("deleteOldLoginAttempts", "/v1/maintenance/delete-old-login-attempts", {
+      payload: olderThanDays(90),
+      success: Deleted,
+    }).annotate(RequiredScope, "maintenance"),
+  )
+  .middleware(CommonProblems)
+  .middleware(Authorization)
+  .annotateMerge(OpenApi.annotations({ title: "Maintenance", description: "Clean-up" })) {}

@@ -1,0 +1,26 @@
+import { Effect } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import { PrometheusMetrics } from "effect/observability"
+import { Api } from "../api/Api.ts"
+import { NotReady } from "../api/problems.ts"
+import { Readiness } from "./Readiness.ts"
+
+const ok = { status: "ok" } as const
+
+export const HealthHandlers = HttpApiBuilder.group(
+  Api,
+  "health",
+  Effect.fnUntraced(function* (handlers) {
+    const readiness = yield* Readiness
+
+    return handlers.handleAll({
+      live: () => Effect.succeed(ok),
+      ready: () =>
+        Effect.matchEffect(readiness.check, {
+          onSuccess: () => Effect.succeed(ok),
+          onFailure: (detail) => new NotReady({ detail }),
+        }),
+      metrics: () => PrometheusMetrics.format({ prefix: "latchkey" }),
+    })
+  }),
+)

@@ -1,0 +1,49 @@
+import { Effect } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import { Api } from "../api/Api.ts"
+import * as Problem from "../api/problems.ts"
+import type { Email } from "../domain/Email.ts"
+import type { IpAddress } from "../domain/IpAddress.ts"
+import { LoginAttemptRepository, type Origin } from "../repositories/LoginAttemptRepository.ts"
+import { asProblem } from "./asProblem.ts"
+import { write } from "./write.ts"
+
+const toOrigin = Effect.fnUntraced(function* (
+  { email, ipAddress }: {
+    readonly email?: Email | undefined
+    readonly ipAddress?: IpAddress | undefined
+  },
+) {
+  if (email !== undefined) return { email, ipAddress } satisfies Origin
+  if (ipAddress !== undefined) return { ipAddress } satisfies Origin
+  return yield* new Problem.InvalidRequest({
+    errors: [{ path: "email", message: "Expected email, ipAddress or both" }],
+  })
+})
+
+export const LoginAttemptsHandlers = HttpApiBuilder.group(
+  Api,
+  "loginAttempts",
+  Effect.fnUntraced(function* (handlers) {
+    const attempts = yield* LoginAttemptRepository
+
+    return handlers.handleAll({
+      create: write(({ payload, headers }) =>
+        attempts.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
+          asProblem,
+          Effect.catchTag("UserNotFound", () => new Problem.ReferencedUserNotFound({})),
+        )
+      ),
+      countByUser: ({ params, query }) =>
+        attempts.countRecentFailures(params.id, query.minutes).pipe(
+          asProblem,
+          Effect.map((count) => ({ count })),
+        ),
+      countByOrigin: Effect.fnUntraced(function* ({ query }) {
+        const origin = yield* toOrigin(query)
+        const count = yield* asProblem(attempts.countRecentFailuresFrom(origin, query.minutes))
+        return { count }
+      }),
+    })
+  }),
+)

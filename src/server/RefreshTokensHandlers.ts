@@ -1,0 +1,71 @@
+import { Effect, Option } from "effect"
+import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import { Api } from "../api/Api.ts"
+import * as Problem from "../api/problems.ts"
+import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
+import type { RefreshToken } from "../domain/RefreshToken.ts"
+import { RefreshTokenRepository } from "../repositories/RefreshTokenRepository.ts"
+import { asProblem } from "./asProblem.ts"
+import { fromCursor, toPageJson } from "./cursors.ts"
+import { write } from "./write.ts"
+
+/** The database's verdict, so that every route agrees at every instant. */
+const toJson = ({ wasValid, ...token }: RefreshToken) => ({ ...token, isValid: wasValid })
+
+const orNotFound = (found: Effect.Effect<Option.Option<RefreshToken>, DatabaseUnavailable>) =>
+  Effect.flatMap(
+    asProblem(found),
+    (token) =>
+      Option.isSome(token)
+        ? Effect.succeed(toJson(token.value))
+        : new Problem.RefreshTokenNotFound({}),
+  )
+
+const created = (token: RefreshToken) =>
+  HttpApiSchema.withHeaders({
+    body: toJson(token),
+    headers: { location: `/v1/refresh-tokens/${encodeURIComponent(token.tokenHash)}` },
+  })
+
+const referencedUserNotFound = () => new Problem.ReferencedUserNotFound({})
+
+export const RefreshTokensHandlers = HttpApiBuilder.group(
+  Api,
+  "refreshTokens",
+  Effect.fnUntraced(function* (handlers) {
+    const tokens = yield* RefreshTokenRepository
+
+    return handlers.handleAll({
+      create: write(({ payload, headers }) =>
+        tokens.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
+          asProblem,
+          Effect.catchTag("UserNotFound", referencedUserNotFound),
+          Effect.map(created),
+        )
+      ),
+      getByTokenHash: ({ params }) => orNotFound(tokens.getByTokenHash(params.tokenHash)),
+      getValidByTokenHash: ({ params }) => orNotFound(tokens.getValidByTokenHash(params.tokenHash)),
+      revoke: write(({ params }) => Effect.map(asProblem(tokens.revoke(params.tokenHash)), toJson)),
+      rotate: write(({ params, payload, headers }) =>
+        tokens.rotate(params.tokenHash, payload, { idempotencyKey: headers["idempotency-key"] })
+          .pipe(
+            asProblem,
+            Effect.map(created),
+          )
+      ),
+      listForUser: Effect.fnUntraced(function* ({ params, query }) {
+        const list = `tokens of ${params.id}, active: ${query.active ?? "either"}`
+        const after = yield* fromCursor(list, query.cursor)
+        const page = yield* asProblem(
+          tokens.listForUser(params.id, { active: query.active, limit: query.limit, after }),
+        )
+        return toPageJson(list, page, toJson)
+      }),
+      revokeAllForUser: write(({ params, payload }) =>
+        tokens.revokeAllForUser(params.id, {
+          exceptTokenHash: payload.exceptTokenHash ?? undefined,
+        }).pipe(asProblem, Effect.map((revoked) => ({ revoked })))
+      ),
+    })
+  }),
+)

@@ -1,0 +1,77 @@
+import { Effect, Option, Redacted } from "effect"
+import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import { Api } from "../api/Api.ts"
+import * as Problem from "../api/problems.ts"
+import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
+import type { User } from "../domain/User.ts"
+import { UserRepository } from "../repositories/UserRepository.ts"
+import { asProblem } from "./asProblem.ts"
+import { fromCursor, toPageJson } from "./cursors.ts"
+import { toEntityTag, toPrecondition } from "./entityTags.ts"
+import { write } from "./write.ts"
+
+const orNotFound = (found: Effect.Effect<Option.Option<User>, DatabaseUnavailable>) =>
+  Effect.flatMap(
+    asProblem(found),
+    (user) => Option.isSome(user) ? Effect.succeed(user.value) : new Problem.UserNotFound({}),
+  )
+
+const withETag = (user: User) =>
+  HttpApiSchema.withHeaders({ body: user, headers: { etag: toEntityTag(user.version) } })
+
+const toCredentials = (user: User) => ({
+  userId: user.id,
+  email: user.email,
+  authProvider: user.authProvider,
+  passwordHash: user.passwordHash === null ? null : Redacted.value(user.passwordHash),
+  googleId: user.googleId,
+  isActive: user.isActive,
+})
+
+export const UsersHandlers = HttpApiBuilder.group(
+  Api,
+  "users",
+  Effect.fnUntraced(function* (handlers) {
+    const users = yield* UserRepository
+
+    return handlers.handleAll({
+      create: write(({ payload, headers }) =>
+        users.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
+          asProblem,
+          Effect.map((user) =>
+            HttpApiSchema.withHeaders({
+              body: user,
+              headers: { location: `/v1/users/${user.id}`, etag: toEntityTag(user.version) },
+            })
+          ),
+        )
+      ),
+      list: Effect.fnUntraced(function* ({ query }) {
+        const after = yield* fromCursor("users", query.cursor)
+        const page = yield* asProblem(users.list({ limit: query.limit, after }))
+        return toPageJson("users", page, (user) => user)
+      }),
+      getById: ({ params }) => Effect.map(orNotFound(users.getById(params.id)), withETag),
+      getByEmail: ({ params }) => Effect.map(orNotFound(users.getByEmail(params.email)), withETag),
+      getByGoogleId: ({ params }) =>
+        Effect.map(orNotFound(users.getByGoogleId(params.googleId)), withETag),
+      getCredentials: ({ params }) =>
+        Effect.map(orNotFound(users.getById(params.id)), toCredentials),
+      getCredentialsByEmail: ({ params }) =>
+        Effect.map(orNotFound(users.getByEmail(params.email)), toCredentials),
+      update: write(({ params, payload, headers }) =>
+        Effect.flatMap(
+          toPrecondition(headers["if-match"]),
+          (precondition) =>
+            users.update(params.id, payload, precondition).pipe(asProblem, Effect.map(withETag)),
+        )
+      ),
+      delete: write(({ params, headers }) =>
+        Effect.flatMap(
+          toPrecondition(headers["if-match"]),
+          (precondition) => asProblem(users.delete(params.id, precondition)),
+        )
+      ),
+    })
+  }),
+)
