@@ -1,0 +1,121 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FileSystem, Option } from "effect"
+import {
+  eventually,
+  kill,
+  portOf,
+  processesOf,
+  query,
+  serviceProcess,
+  session,
+  start,
+  temporaryDataDir,
+} from "../../support/EmbeddedServer.ts"
+
+const provided = Effect.provide(NodeServices.layer)
+
+/** Starts a program as the user that owns the cluster, until the scope closes. */
+const spawnAsOwner = Effect.fnUntraced(
+  function* (dataDir: string, [program = "", ...args]: Array<string>) {
+    const fs = yield* FileSystem.FileSystem
+    const { uid, gid } = yield* fs.stat(`${dataDir}/postgres/cluster`)
+    const account = Deno.uid() === 0
+      ? { uid: Option.getOrThrow(uid), gid: Option.getOrThrow(gid) }
+      : {}
+    return yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        new Deno.Command(program, {
+          ...account,
+          args,
+          cwd: "/",
+          stdin: "null",
+          stdout: "null",
+          stderr: "null",
+        }).spawn()
+      ),
+      (child) => kill(child),
+    )
+  },
+)
+
+// The processes are looked for in /proc.
+const isLinux = Deno.build.os === "linux"
+describe.runIf(isLinux)("the server of a service that died", { timeout: 60_000 }, () => {
+  it.live.each<Deno.Signal>(["SIGKILL", "SIGTERM", "SIGINT"])(
+    "stops by itself after %s, and loses nothing",
+    (signal) =>
+      Effect.gen(function* () {
+        const dataDir = yield* temporaryDataDir
+        yield* session(dataDir, "CREATE TABLE kept ()")
+        const service = yield* serviceProcess(dataDir)
+        yield* portOf(service)
+        assert.isAbove((yield* processesOf(dataDir)).size, 0)
+
+        yield* kill(service, signal)
+        yield* eventually(Effect.map(processesOf(dataDir), ({ size }) => size === 0))
+        yield* session(dataDir, "SELECT FROM kept")
+      }).pipe(provided),
+  )
+
+  it.live("is taken over by the next service without a pause", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* temporaryDataDir
+      const service = yield* serviceProcess(dataDir)
+      yield* portOf(service)
+      yield* kill(service)
+
+      const connection = yield* start(dataDir)
+      assert.deepStrictEqual(yield* query(connection, "SELECT 1"), [1])
+    }).pipe(provided))
+
+  it.live("is stopped by the next service if nothing else did", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* temporaryDataDir
+      const commandLine = yield* Effect.scoped(Effect.gen(function* () {
+        yield* start(dataDir)
+        const running = yield* processesOf(dataDir)
+        return [...running.values()].find(([program]) => program?.endsWith("/postgres")) ?? []
+      }))
+      const orphan = yield* spawnAsOwner(dataDir, commandLine)
+      const pidFile = `${dataDir}/postgres/cluster/postmaster.pid`
+      const fs = yield* FileSystem.FileSystem
+      yield* eventually(fs.exists(pidFile))
+
+      yield* session(dataDir, "SELECT 1")
+      assert.isTrue((yield* Effect.promise(() => orphan.status)).success)
+    }).pipe(provided))
+
+  it.live("does not come back as whatever has its process id now", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* temporaryDataDir
+      const pidFile = `${dataDir}/postgres/cluster/postmaster.pid`
+      const lines = yield* Effect.scoped(
+        Effect.andThen(start(dataDir), fs.readFileString(pidFile)),
+      )
+      const bystander = yield* spawnAsOwner(dataDir, ["/bin/sleep", "60"])
+      yield* fs.writeFileString(pidFile, lines.replace(/^\d+/, String(bystander.pid)))
+
+      yield* session(dataDir, "SELECT 1")
+      bystander.kill("SIGTERM")
+      assert.strictEqual((yield* Effect.promise(() => bystander.status)).signal, "SIGTERM")
+    }).pipe(provided))
+
+  it.live("is made anew if it died while making its cluster", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* temporaryDataDir
+      const unfinished = fs.readDirectory(`${dataDir}/postgres`).pipe(
+        Effect.map((names) => names.filter((name) => name.endsWith(".unfinished"))),
+        Effect.orElseSucceed(() => []),
+      )
+      const service = yield* serviceProcess(dataDir)
+      yield* eventually(Effect.map(unfinished, ({ length }) => length === 1))
+      yield* kill(service)
+      assert.isFalse(yield* fs.exists(`${dataDir}/postgres/cluster`))
+
+      yield* session(dataDir, "SELECT 1")
+      assert.deepStrictEqual(yield* unfinished, [])
+    }).pipe(provided))
+})

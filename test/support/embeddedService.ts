@@ -1,0 +1,21 @@
+/**
+ * A service that is nothing but its embedded server, for tests that kill it:
+ *
+ *     deno run -A test/support/embeddedService.ts DATA_DIR
+ *
+ * Prints the port when the server answers, then waits for a signal.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Console, Effect } from "effect"
+import { EmbeddedPostgres } from "../../src/database/EmbeddedPostgres.ts"
+
+const program = Effect.gen(function* () {
+  const { connection } = yield* EmbeddedPostgres
+  yield* Console.log(connection.port)
+  return yield* Effect.never
+})
+
+const [dataDir = ""] = Deno.args
+NodeRuntime.runMain(
+  Effect.provide(program, EmbeddedPostgres.layer({ dataDir, durable: true })),
+)
