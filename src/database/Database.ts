@@ -1,0 +1,124 @@
+/**
+ * The pool of connections to PostgreSQL, as `PgClient` and `SqlClient`.
+ *
+ * Every session has the same settings, whatever the server's defaults: UTC, and bounds on how long a
+ * statement, a lock and an idle transaction may take, so that no client can hold the pool for long.
+ */
+import { PgClient, PgConnection } from "@effect/sql-pg"
+import { Duration, Effect, type Layer, Schema } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
+import type { ConnectionParameters } from "./ConnectionParameters.ts"
+import { codeOf } from "./Constraints.ts"
+import * as Unreachable from "./DatabaseUnreachable.ts"
+
+export interface DatabaseOptions {
+  readonly connection: ConnectionParameters
+  /** How many connections at most. Default 10. */
+  readonly maxConnections?: number
+  /** Whether fibers share connections by pipelining, and how many one. Default no. */
+  readonly multiplex?: boolean
+  readonly multiplexConcurrency?: number
+  /** Bounds for every session; without one, the server's own setting holds. */
+  readonly statementTimeout?: Duration.Duration
+  readonly lockTimeout?: Duration.Duration
+  readonly idleInTransactionTimeout?: Duration.Duration
+}
+
+/** `server_version_num` of the oldest server that is supported: PostgreSQL 15. */
+const oldestVersion = 150_000
+
+const Server = Schema.Tuple([
+  Schema.Struct({
+    versionNumber: Schema.Int,
+    version: Schema.String,
+    readOnly: Schema.Boolean,
+  }),
+])
+
+const sessionSettings = (options: DatabaseOptions): Record<string, string> => {
+  const settings: Record<string, string> = { TimeZone: "UTC" }
+  // PgBouncer refuses startup parameters that it does not track, and it tracks none of these.
+  if (options.connection.pooler) return settings
+  const timeouts = {
+    statement_timeout: options.statementTimeout,
+    lock_timeout: options.lockTimeout,
+    idle_in_transaction_session_timeout: options.idleInTransactionTimeout,
+  }
+  for (const [name, timeout] of Object.entries(timeouts)) {
+    // 0 would mean that there is no bound.
+    if (timeout !== undefined) settings[name] = `${Math.ceil(Duration.toMillis(timeout))}`
+  }
+  return settings
+}
+
+const clientConfig = (options: DatabaseOptions): PgClient.PgPoolConfig => {
+  const { pooler, sslFallback: _, writable: __, ...connection } = options.connection
+  return {
+    applicationName: "latchkey",
+    ...connection,
+    startupParameters: { ...sessionSettings(options), ...connection.startupParameters },
+    maxConnections: options.maxConnections ?? 10,
+    multiplex: options.multiplex ?? false,
+    multiplexConcurrency: options.multiplexConcurrency,
+    prepare: !pooler,
+  }
+}
+
+const inspect = Effect.fnUntraced(function* (config: PgConnection.Config) {
+  const connection = yield* PgConnection.make(config)
+  const { rows } = yield* connection.query(
+    `SELECT
+      current_setting('server_version_num')::int AS "versionNumber",
+      current_setting('server_version') AS version,
+      pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS "readOnly"`,
+    [],
+    false,
+  )
+  return rows
+}, Effect.scoped)
+
+/** Whether the other encryption may be what the server wants; a wrong password stays wrong. */
+const mayFallBack = (error: SqlError.SqlError): boolean =>
+  Unreachable.isTlsRefused(error) || codeOf(error) === "28000"
+
+/**
+ * Makes one connection, so that what is wrong with the settings or the server is found at the start,
+ * and gives the settings that worked: with `sslFallback` those of the second try, for good.
+ */
+const connect = Effect.fn("Database.connect")(
+  function* (
+    options: DatabaseOptions,
+  ): Effect.fn.Return<PgClient.PgPoolConfig, Unreachable.DatabaseUnreachable> {
+    const { connection } = options
+    const config = clientConfig(options)
+    const first = Effect.map(inspect(config), (rows) => ({ config, rows }))
+    const other = { ...config, ssl: connection.sslFallback }
+    const { config: working, rows } = yield* Effect.catchIf(
+      first,
+      (error) => connection.sslFallback !== undefined && mayFallBack(error),
+      () => Effect.map(inspect(other), (rows) => ({ config: other, rows })),
+    ).pipe(Effect.mapError((error) => Unreachable.fromSqlError(connection, error)))
+    const [server] = yield* Effect.orDie(Schema.decodeUnknownEffect(Server)(rows))
+    if (server.versionNumber < oldestVersion) {
+      return yield* Unreachable.tooOld(connection, server.version)
+    }
+    if (connection.writable && server.readOnly) return yield* Unreachable.standby(connection)
+    return working
+  },
+)
+
+/**
+ * `PgClient` and `SqlClient` on a pool. Fails at the start where the server cannot be used; once it
+ * has been, an outage is an error of the statements that run into it, and the pool reconnects.
+ */
+export const layer = (
+  options: DatabaseOptions,
+): Layer.Layer<
+  PgClient.PgClient | SqlClient.SqlClient,
+  Unreachable.DatabaseUnreachable
+> =>
+  PgClient.layerFrom(Effect.flatMap(connect(options), (config) =>
+    Effect.mapError(
+      PgClient.make(config),
+      (error) => Unreachable.fromSqlError(options.connection, error),
+    )))

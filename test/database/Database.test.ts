@@ -1,0 +1,156 @@
+import { PgClient } from "@effect/sql-pg"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Redacted } from "effect"
+import { SqlClient } from "effect/sql"
+import type { ConnectionParameters } from "../../src/database/ConnectionParameters.ts"
+import * as Database from "../../src/database/Database.ts"
+import { makeDatabase, serverConnection } from "../support/TestDatabase.ts"
+
+/** What connecting fails with. */
+const failureOf = (connection: ConnectionParameters) =>
+  Effect.flip(Effect.scoped(Layer.build(Database.layer({ connection }))))
+
+const settings = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const rows = yield* sql<{ readonly name: string; readonly setting: string }>`
+    SELECT name, setting FROM pg_settings
+    WHERE name IN (
+      'application_name', 'idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout',
+      'TimeZone'
+    )
+  `
+  return Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))
+})
+
+const timeouts = {
+  statementTimeout: Duration.seconds(5),
+  lockTimeout: Duration.seconds(2),
+  idleInTransactionTimeout: Duration.seconds(10),
+}
+
+describe("Database", () => {
+  it.effect("gives every session the same settings, whatever the server's defaults", () =>
+    Effect.gen(function* () {
+      const connection = yield* serverConnection
+      const found = yield* Effect.provide(settings, Database.layer({ connection, ...timeouts }))
+      assert.deepStrictEqual(found, {
+        application_name: "latchkey",
+        TimeZone: "UTC",
+        idle_in_transaction_session_timeout: "10000",
+        lock_timeout: "2000",
+        statement_timeout: "5000",
+      })
+    }))
+
+  it.effect("sends a pooler no setting that it would refuse, and prepares nothing", () =>
+    Effect.gen(function* () {
+      const connection = { ...yield* serverConnection, pooler: true }
+      const [plain, pooled, client] = yield* Effect.all([
+        Effect.provide(settings, Database.layer({ connection: yield* serverConnection })),
+        Effect.provide(settings, Database.layer({ connection, ...timeouts })),
+        Effect.provide(PgClient.PgClient, Database.layer({ connection })),
+      ])
+      assert.deepStrictEqual(pooled, plain)
+      assert.isFalse(client.config.prepare)
+    }))
+
+  it.effect("opens no more connections than it may", () =>
+    Effect.gen(function* () {
+      const connection = yield* serverConnection
+      const pids = yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        return yield* Effect.forEach(
+          Array.from({ length: 12 }),
+          () => sql<{ readonly pid: number }>`SELECT pg_backend_pid() AS pid, pg_sleep(0.01)`,
+          { concurrency: "unbounded" },
+        )
+      }).pipe(Effect.provide(Database.layer({ connection, maxConnections: 2 })))
+      assert.strictEqual(new Set(pids.flat().map(({ pid }) => pid)).size, 2)
+    }))
+
+  it.effect("ends a statement that takes too long", () =>
+    Effect.gen(function* () {
+      const connection = yield* serverConnection
+      const error = yield* Effect.flip(SqlClient.SqlClient.use((sql) => sql`SELECT pg_sleep(60)`))
+        .pipe(Effect.provide(
+          Database.layer({ connection, statementTimeout: Duration.millis(20) }),
+        ))
+      assert.strictEqual(error.reason._tag, "StatementTimeoutError")
+    }))
+
+  it.effect("says which database does not exist", () =>
+    Effect.gen(function* () {
+      const connection = { ...yield* serverConnection, database: "latchkey_test_none" }
+      const error = yield* failureOf(connection)
+      assert.strictEqual(error.reason, "database")
+      assert.match(
+        error.message,
+        /^Cannot use the database "latchkey_test_none" at .* there is no such database; .*\(3D000\)\.$/,
+      )
+    }))
+
+  it.effect("says that a role may not connect", () =>
+    Effect.gen(function* () {
+      const server = yield* serverConnection
+      const { database } = yield* makeDatabase()
+      const role = `latchkey_test_${crypto.randomUUID().replaceAll("-", "")}`
+      const password = "p@ss:w/o?r#d%41 +&=`"
+      const run = (use: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, unknown>) =>
+        Effect.orDie(Effect.provide(
+          SqlClient.SqlClient.use(use),
+          Database.layer({ connection: server }),
+        ))
+      yield* Effect.acquireRelease(
+        run((sql) => sql`CREATE ROLE ${sql(role)} LOGIN PASSWORD ${sql.literal(`'${password}'`)}`),
+        () => run((sql) => sql`DROP ROLE ${sql(role)}`),
+      )
+      const connection = {
+        ...server,
+        database,
+        username: role,
+        password: Redacted.make(password),
+      }
+      assert.strictEqual(
+        (yield* Effect.provide(settings, Database.layer({ connection }))).TimeZone,
+        "UTC",
+      )
+      yield* run((sql) => sql`REVOKE CONNECT ON DATABASE ${sql(database)} FROM PUBLIC`)
+      const error = yield* failureOf(connection)
+      assert.strictEqual(error.reason, "rights")
+      assert.notInclude(JSON.stringify(error), "p@ss")
+    }))
+
+  it.effect("refuses a read-only server where a writable one is asked for", () =>
+    Effect.gen(function* () {
+      const connection = {
+        ...yield* serverConnection,
+        startupOptions: "-c default_transaction_read_only=on",
+      }
+      yield* Effect.scoped(Layer.build(Database.layer({ connection })))
+      assert.strictEqual((yield* failureOf({ ...connection, writable: true })).reason, "standby")
+    }))
+
+  it.effect("refuses a server that is too old", () =>
+    Effect.gen(function* () {
+      const connection = yield* makeDatabase()
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`CREATE SCHEMA older`
+        yield* sql`
+          CREATE FUNCTION older.current_setting(name text) RETURNS text LANGUAGE sql AS $$
+            SELECT CASE name
+              WHEN 'server_version_num' THEN '140019'
+              WHEN 'server_version' THEN '14.19'
+              ELSE pg_catalog.current_setting(name)
+            END
+          $$
+        `
+      }).pipe(Effect.provide(Database.layer({ connection })))
+      const error = yield* failureOf({
+        ...connection,
+        startupOptions: "-c search_path=older,pg_catalog",
+      })
+      assert.strictEqual(error.reason, "version")
+      assert.match(error.message, /PostgreSQL 14\.19 is too old; upgrade it to 15 or later\.$/)
+    }))
+})

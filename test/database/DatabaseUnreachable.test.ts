@@ -1,0 +1,149 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Redacted } from "effect"
+import { Buffer } from "node:buffer"
+import { createServer, type Socket } from "node:net"
+import type { ConnectionParameters } from "../../src/database/ConnectionParameters.ts"
+import * as Database from "../../src/database/Database.ts"
+
+/** What connecting fails with. */
+const failureOf = (connection: ConnectionParameters) =>
+  Effect.flip(Effect.scoped(Layer.build(Database.layer({ connection }))))
+
+/** PostgreSQL's SSLRequest, told from a StartupMessage by its code. */
+const isSslRequest = (data: Uint8Array) =>
+  data.length === 8 && Buffer.from(data).readInt32BE(4) === 80877103
+
+/** PostgreSQL's ErrorResponse. */
+const refusal = (code: string) => {
+  const body = Buffer.from(`SFATAL\0VFATAL\0C${code}\0Mtoo many clients\0\0`)
+  const head = Buffer.alloc(5, "E")
+  head.writeInt32BE(body.length + 4, 1)
+  return Buffer.concat([head, body])
+}
+
+/** A server that offers no TLS, and gives everybody who wants to sign in the same answer, or none. */
+const fakeServer = (answer?: Uint8Array) =>
+  Effect.acquireRelease(
+    Effect.callback<{
+      readonly connection: ConnectionParameters
+      readonly connections: () => number
+      readonly close: Effect.Effect<void>
+    }>((resume) => {
+      const sockets = new Set<Socket>()
+      const server = createServer((socket) => {
+        sockets.add(socket)
+        // A client that gives up may cut the connection; that is its right.
+        socket.on("error", () => {})
+        socket.on("data", (data) => {
+          if (typeof data !== "string" && isSslRequest(data)) socket.write("N")
+          else if (answer !== undefined) socket.write(answer)
+        })
+      })
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        assert(typeof address === "object" && address !== null)
+        resume(Effect.succeed({
+          connection: {
+            host: "127.0.0.1",
+            port: address.port,
+            database: "d",
+            username: "u",
+            password: Redacted.make("hunter2"),
+            ssl: false,
+          },
+          connections: () => sockets.size,
+          close: Effect.callback((resume) => {
+            for (const socket of sockets) socket.destroy()
+            server.close(() => resume(Effect.void))
+          }),
+        }))
+      })
+    }),
+    ({ close }) => close,
+  )
+
+describe("DatabaseUnreachable", () => {
+  it.effect.each(
+    [
+      ["28P01", "credentials", "the password is wrong; check user and password (28P01)"],
+      [
+        "28000",
+        "credentials",
+        "the server does not let it in; check user, sslmode and pg_hba.conf (28000)",
+      ],
+      ["42501", "rights", "it may not connect; GRANT CONNECT ON DATABASE to it (42501)"],
+      [
+        "08P01",
+        "other",
+        "the server refused the session settings; " +
+        "behind PgBouncer, add pgbouncer=true to the URL (08P01)",
+      ],
+      ["53300", "other", "too many clients (53300)"],
+    ] as const,
+  )("says what %s means", ([code, reason, text]) =>
+    Effect.gen(function* () {
+      const { connection } = yield* fakeServer(refusal(code))
+      const error = yield* failureOf(connection)
+      assert.deepStrictEqual(
+        [error.reason, error.message],
+        [
+          reason,
+          `Cannot use the database "d" at 127.0.0.1:${connection.port} as user "u": ${text}.`,
+        ],
+      )
+    }))
+
+  it.effect("says that nothing listens", () =>
+    Effect.gen(function* () {
+      const { connection, close } = yield* fakeServer()
+      yield* close
+      const error = yield* failureOf(connection)
+      assert.strictEqual(error.reason, "network")
+      assert.match(error.message, /nothing listens there; .*\(ECONNREFUSED\)\.$/)
+    }))
+
+  it.effect("says that there is no such socket", () =>
+    Effect.gen(function* () {
+      const error = yield* failureOf({ host: "/nonexistent", database: "d", username: "u" })
+      assert.strictEqual(
+        error.message,
+        'Cannot use the database "d" at /nonexistent:5432 as user "u": ' +
+          "there is no such socket; check host and port (ENOENT).",
+      )
+    }))
+
+  it.live("says that the server does not answer", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* fakeServer()
+      const error = yield* failureOf({ ...connection, connectTimeout: Duration.millis(20) })
+      assert.strictEqual(error.reason, "network")
+      assert.match(error.message, /no connection, Connection timed out; check host and port\.$/)
+    }))
+
+  it.effect("says that TLS is refused, and does not do without it", () =>
+    Effect.gen(function* () {
+      const { connection, connections } = yield* fakeServer(refusal("28P01"))
+      const error = yield* failureOf({ ...connection, ssl: { rejectUnauthorized: false } })
+      assert.strictEqual(error.reason, "tls")
+      assert.match(error.message, /the server offers no TLS; .*\.$/)
+      assert.strictEqual(connections(), 1)
+    }))
+
+  it.effect("does without TLS where that is allowed", () =>
+    Effect.gen(function* () {
+      const { connection, connections } = yield* fakeServer(refusal("28P01"))
+      const error = yield* failureOf({ ...connection, ssl: true, sslFallback: false })
+      assert.strictEqual(error.reason, "credentials")
+      assert.strictEqual(connections(), 2)
+    }))
+
+  it.effect.each([["28000", 2], ["28P01", 1], ["3D000", 1]] as const)(
+    "looks for another encryption after %s with %i connections in all",
+    ([code, expected]) =>
+      Effect.gen(function* () {
+        const { connection, connections } = yield* fakeServer(refusal(code))
+        yield* failureOf({ ...connection, sslFallback: true })
+        assert.strictEqual(connections(), expected)
+      }),
+  )
+})
