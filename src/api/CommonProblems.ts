@@ -1,11 +1,11 @@
 /**
- * What can go wrong with any request.
+ * What can be wrong with any request.
  */
 import { HttpApiMiddleware } from "effect/http-api"
-import { DatabaseUnavailable, InvalidRequest, Overloaded } from "./problems.ts"
+import { InvalidRequest } from "./problems.ts"
 
 /** Turns what an endpoint's schemas refuse into a problem that names each place. */
 export class CommonProblems extends HttpApiMiddleware.Service<CommonProblems>()(
   "latchkey/api/CommonProblems",
-  { error: [InvalidRequest, DatabaseUnavailable, Overloaded] },
+  { error: InvalidRequest },
 ) {}

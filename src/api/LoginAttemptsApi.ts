@@ -7,6 +7,7 @@ import { Email } from "../domain/Email.ts"
 import { IpAddress } from "../domain/IpAddress.ts"
 import { LoginAttempt, LoginAttemptId } from "../domain/LoginAttempt.ts"
 import { UserId } from "../domain/User.ts"
+import { Admission } from "./Admission.ts"
 import { Authorization, RequiredScope } from "./Authorization.ts"
 import { CommonProblems } from "./CommonProblems.ts"
 import * as Problem from "./problems.ts"
@@ -40,6 +41,7 @@ export class LoginAttemptsApi extends HttpApiGroup.make("loginAttempts")
     }).annotate(RequiredScope, "attempts:read"),
   )
   .middleware(CommonProblems)
+  .middleware(Admission)
   .middleware(Authorization)
   .annotateMerge(
     OpenApi.annotations({ title: "Login attempts", description: "Login attempts and counters" }),

@@ -3,6 +3,7 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { Admission, LongRunning } from "./Admission.ts"
 import { Authorization, RequiredScope } from "./Authorization.ts"
 import { CommonProblems } from "./CommonProblems.ts"
 import { olderThanDays } from "./requests.ts"
@@ -14,12 +15,13 @@ export class MaintenanceApi extends HttpApiGroup.make("maintenance")
     HttpApiEndpoint.post("deleteExpiredTokens", "/v1/maintenance/delete-expired-tokens", {
       payload: olderThanDays(7),
       success: Deleted,
-    }).annotate(RequiredScope, "maintenance"),
+    }).annotate(RequiredScope, "maintenance").annotate(LongRunning, true),
     HttpApiEndpoint.post("deleteOldLoginAttempts", "/v1/maintenance/delete-old-login-attempts", {
       payload: olderThanDays(90),
       success: Deleted,
-    }).annotate(RequiredScope, "maintenance"),
+    }).annotate(RequiredScope, "maintenance").annotate(LongRunning, true),
   )
   .middleware(CommonProblems)
+  .middleware(Admission)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Maintenance", description: "Clean-up" })) {}

@@ -5,6 +5,7 @@ import { Schema, SchemaTransformation } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { RefreshToken, RefreshTokenId, Successor, TokenHash } from "../domain/RefreshToken.ts"
 import { UserId } from "../domain/User.ts"
+import { Admission } from "./Admission.ts"
 import { Authorization, RequiredScope } from "./Authorization.ts"
 import { CommonProblems } from "./CommonProblems.ts"
 import * as Problem from "./problems.ts"
@@ -87,5 +88,6 @@ export class RefreshTokensApi extends HttpApiGroup.make("refreshTokens")
     }).annotate(RequiredScope, "tokens:write"),
   )
   .middleware(CommonProblems)
+  .middleware(Admission)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Refresh tokens", description: "Refresh tokens" })) {}

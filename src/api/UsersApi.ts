@@ -5,6 +5,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Email } from "../domain/Email.ts"
 import { AuthProvider, GoogleId, User, UserId } from "../domain/User.ts"
+import { Admission, LongRunning } from "./Admission.ts"
 import { Authorization, RequiredScope } from "./Authorization.ts"
 import { CommonProblems } from "./CommonProblems.ts"
 import * as Problem from "./problems.ts"
@@ -89,8 +90,9 @@ export class UsersApi extends HttpApiGroup.make("users")
       headers: ifMatch,
       success: HttpApiSchema.NoContent,
       error: [Problem.UserNotFound, Problem.PreconditionFailed],
-    }).annotate(RequiredScope, "users:write"),
+    }).annotate(RequiredScope, "users:write").annotate(LongRunning, true),
   )
   .middleware(CommonProblems)
+  .middleware(Admission)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Users", description: "User accounts" })) {}

@@ -4,7 +4,7 @@
  * Never the message text (it is translated) and never the detail (it holds the failing row).
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-import { Data, Effect, Predicate, Schema } from "effect"
+import { Data, Effect, Predicate, Schema, SchemaIssue } from "effect"
 import { SqlError } from "effect/sql"
 import { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { TokenHashTaken } from "../domain/RefreshToken.ts"
@@ -24,7 +24,10 @@ export const loginAttemptConstraints = {
   login_attempts_user_id_fkey: () => new UserNotFound(),
 }
 
-/** A statement failed in a way that nobody foresaw: a defect, told without the row it was about. */
+/**
+ * A statement failed, or gave a row, in a way that nobody foresaw: a defect, told without any value
+ * of the row it was about.
+ */
 export class UnexpectedDatabaseError extends Data.Error<{
   readonly code: string | null
   readonly constraint: string | null
@@ -49,6 +52,15 @@ export const codeOf = (error: SqlError.SqlError): string | null =>
 export const constraintOf = (error: SqlError.SqlError): string | null =>
   property(error.reason.cause, "constraint")
 
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** Where values do not fit; never which values, as the message of a schema error says. */
+const unexpectedShape = ({ issue }: Schema.SchemaError) => {
+  const paths = formatIssue(issue).issues.map(({ path }) => path?.map(String).join(".") || "it")
+  const message = `Unexpected shape of a row or a request: see ${paths.join(", ")}`
+  return new UnexpectedDatabaseError({ code: null, constraint: null, message })
+}
+
 const isUnavailable = (error: SqlError.SqlError, code: string | null): boolean =>
   error.reason._tag === "ConnectionError" ||
   error.reason._tag === "AuthenticationError" ||
@@ -61,7 +73,9 @@ const isUnavailable = (error: SqlError.SqlError, code: string | null): boolean =
  *
  * `withTransaction` raises a lost connection as a defect, so defects are looked at too.
  */
-export const interpretErrors = <Constraints extends Readonly<Record<string, () => unknown>> = {}>(
+export const interpretErrors = <
+  Constraints extends Readonly<Record<string, () => unknown>> = Record<never, never>,
+>(
   constraints?: Constraints,
 ) => {
   type Violation = ReturnType<Constraints[keyof Constraints]>
@@ -83,6 +97,6 @@ export const interpretErrors = <Constraints extends Readonly<Record<string, () =
         SqlError.isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)
       ),
       Effect.catchIf(SqlError.isSqlError, interpret),
-      Effect.catchIf(Schema.isSchemaError, (error) => Effect.die(error)),
+      Effect.catchIf(Schema.isSchemaError, (error) => Effect.die(unexpectedShape(error))),
     )
 }

@@ -10,8 +10,9 @@ import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import type { IpAddress } from "../domain/IpAddress.ts"
 import { LoginAttempt, LoginAttemptId } from "../domain/LoginAttempt.ts"
 import { UserId, UserNotFound } from "../domain/User.ts"
-import { deleteInBatches } from "./deleteInBatches.ts"
+import { type CleanUpOptions, deleteInBatches } from "./deleteInBatches.ts"
 import { createOnce } from "./Idempotency.ts"
+import { withSavepoint } from "./savepoint.ts"
 
 /** Whose failures are counted: those with this address, from this host, or both at once. */
 export type Origin =
@@ -36,7 +37,10 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
     minutes?: number,
   ) => Effect.Effect<number, DatabaseUnavailable>
   /** Deletes attempts of this many days (of 24 h) ago and tells how many. */
-  readonly deleteOld: (olderThanDays?: number) => Effect.Effect<number, DatabaseUnavailable>
+  readonly deleteOld: (
+    olderThanDays?: number,
+    options?: CleanUpOptions,
+  ) => Effect.Effect<number, DatabaseUnavailable>
 }>()("latchkey/repositories/LoginAttemptRepository") {
   static readonly layer = Layer.effect(
     LoginAttemptRepository,
@@ -139,7 +143,10 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
           schema: LoginAttempt.insert,
           values: attempt,
           insert: (fingerprint) =>
-            insert({ attempt, key, fingerprint }).pipe(interpretErrors(loginAttemptConstraints)),
+            insert({ attempt, key, fingerprint }).pipe(
+              withSavepoint(sql),
+              interpretErrors(loginAttemptConstraints),
+            ),
           find: key === null ? Effect.succeedNone : findById(key).pipe(interpretErrors()),
         })
       })
@@ -163,8 +170,13 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
       )
 
       const deleteOld = Effect.fn("LoginAttemptRepository.deleteOld")(
-        (olderThanDays: number = 90) =>
-          deleteInBatches(sql, { table: "login_attempts", column: "attempted_at", olderThanDays }),
+        (olderThanDays: number = 90, options: CleanUpOptions = {}) =>
+          deleteInBatches(sql, {
+            table: "login_attempts",
+            column: "attempted_at",
+            olderThanDays,
+            ...options,
+          }),
         interpretErrors(),
       )
 

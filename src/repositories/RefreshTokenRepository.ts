@@ -25,11 +25,12 @@ import {
   type TokenHashTaken,
 } from "../domain/RefreshToken.ts"
 import { UserId, UserNotFound } from "../domain/User.ts"
-import { deleteInBatches } from "./deleteInBatches.ts"
+import { type CleanUpOptions, deleteInBatches } from "./deleteInBatches.ts"
 import { createOnce } from "./Idempotency.ts"
 import { pageOf, startAfter } from "./paging.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
 import { makeRotate } from "./rotate.ts"
+import { withSavepoint } from "./savepoint.ts"
 
 /** Which tokens of a user: the valid ones, the others, or all. */
 export interface ListOptions {
@@ -87,7 +88,10 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
     options?: { readonly exceptTokenHash?: TokenHash | undefined },
   ) => Effect.Effect<number, UserNotFound | DatabaseUnavailable>
   /** Deletes tokens that expired this many days (of 24 h) ago and tells how many. */
-  readonly deleteExpired: (olderThanDays?: number) => Effect.Effect<number, DatabaseUnavailable>
+  readonly deleteExpired: (
+    olderThanDays?: number,
+    options?: CleanUpOptions,
+  ) => Effect.Effect<number, DatabaseUnavailable>
   /** The oldest first. */
   readonly listForUser: (
     userId: UserId,
@@ -234,7 +238,10 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
           schema: RefreshToken.insert,
           values: token,
           insert: (fingerprint) =>
-            insert({ token, key, fingerprint }).pipe(interpretErrors(refreshTokenConstraints)),
+            insert({ token, key, fingerprint }).pipe(
+              withSavepoint(sql),
+              interpretErrors(refreshTokenConstraints),
+            ),
           find: key === null ? Effect.succeedNone : findById(key).pipe(interpretErrors()),
         })
       })
@@ -256,8 +263,13 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
       )
 
       const deleteExpired = Effect.fn("RefreshTokenRepository.deleteExpired")(
-        (olderThanDays: number = 7) =>
-          deleteInBatches(sql, { table: "refresh_tokens", column: "expires_at", olderThanDays }),
+        (olderThanDays: number = 7, options: CleanUpOptions = {}) =>
+          deleteInBatches(sql, {
+            table: "refresh_tokens",
+            column: "expires_at",
+            olderThanDays,
+            ...options,
+          }),
         interpretErrors(),
       )
 

@@ -21,6 +21,7 @@ import {
 } from "../domain/User.ts"
 import { createOnce } from "./Idempotency.ts"
 import { pageOf, startAfter } from "./paging.ts"
+import { withSavepoint } from "./savepoint.ts"
 
 /** The change or deletion happens only if the user is in one of these versions. */
 export interface Precondition {
@@ -216,7 +217,10 @@ export class UserRepository extends Context.Service<UserRepository, {
           values: user,
           insert: (fingerprint) =>
             preferEmailTaken(
-              insert({ user, key, fingerprint }).pipe(interpretErrors(userConstraints)),
+              insert({ user, key, fingerprint }).pipe(
+                withSavepoint(sql),
+                interpretErrors(userConstraints),
+              ),
               user.email,
               key,
             ),
@@ -237,7 +241,10 @@ export class UserRepository extends Context.Service<UserRepository, {
       ) {
         const versions = precondition.ifVersion ?? null
         const updated = yield* preferEmailTaken(
-          change({ id, changes, versions }).pipe(interpretErrors(userConstraints)),
+          change({ id, changes, versions }).pipe(
+            withSavepoint(sql),
+            interpretErrors(userConstraints),
+          ),
           changes.email,
           id,
         )
@@ -249,7 +256,13 @@ export class UserRepository extends Context.Service<UserRepository, {
         precondition: Precondition = {},
       ) {
         const versions = precondition.ifVersion ?? null
-        const removed = yield* remove({ id, versions }).pipe(interpretErrors())
+        // The cascade takes as long as the user has rows, which the bound of other statements is not
+        // made for.
+        const removed = yield* sql`SELECT set_config('statement_timeout', '10min', true)`.pipe(
+          Effect.andThen(remove({ id, versions })),
+          sql.withTransaction,
+          interpretErrors(),
+        )
         if (Option.isNone(removed)) return yield* explainMiss(id)
       })
 

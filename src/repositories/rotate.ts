@@ -1,7 +1,7 @@
 /**
  * The rotation of refresh tokens (RFC 9700, 4.14.2).
  */
-import { Effect, Option, Schema } from "effect"
+import { Data, Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
@@ -18,6 +18,12 @@ import {
 } from "../domain/RefreshToken.ts"
 import { createOnce } from "./Idempotency.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
+import { withSavepoint } from "./savepoint.ts"
+
+/** The same rotation was done before: an answer, but not by a row that this call created. */
+class AlreadyRotated extends Data.TaggedError("AlreadyRotated")<{
+  readonly successor: RefreshToken
+}> {}
 
 /** Why a token that is not valid cannot be rotated: its own state, the strongest reason first. */
 const refuse = (token: RefreshToken) =>
@@ -92,17 +98,19 @@ export const makeRotate = (sql: SqlClient.SqlClient) => {
   })
 
   /**
-   * What a rotation that replaced nothing comes to. Gives none when the token is valid, which only a
-   * race can bring about.
+   * Why a rotation replaced nothing. Succeeds when the token is valid, which only a race can bring
+   * about.
    */
   const explain = Effect.fnUntraced(function* (tokenHash: TokenHash, successor: Successor) {
     const token = yield* find(tokenHash)
     if (Option.isNone(token)) return yield* new RefreshTokenNotFound()
-    if (token.value.wasValid) return Option.none()
+    if (token.value.wasValid) return
     if (token.value.successorId !== null) {
       const rotatedTo = yield* findById(token.value.successorId)
       if (Option.isSome(rotatedTo) && rotatedTo.value.tokenHash === successor.tokenHash) {
-        return rotatedTo.value.wasValid ? rotatedTo : yield* refuse(rotatedTo.value)
+        return yield* rotatedTo.value.wasValid
+          ? new AlreadyRotated({ successor: rotatedTo.value })
+          : refuse(rotatedTo.value)
       }
     }
     return yield* refuse(token.value)
@@ -116,14 +124,14 @@ export const makeRotate = (sql: SqlClient.SqlClient) => {
   ) {
     while (true) {
       const replaced = yield* replace({ tokenHash, successor, key, fingerprint }).pipe(
+        withSavepoint(sql),
         interpretErrors({
           refresh_tokens_token_hash_key: refreshTokenConstraints.refresh_tokens_token_hash_key,
           refresh_tokens_pkey: () => new IdempotencyKeyReused(),
         }),
       )
       if (Option.isSome(replaced)) return replaced
-      const explained = yield* explain(tokenHash, successor)
-      if (Option.isSome(explained)) return explained
+      yield* explain(tokenHash, successor)
     }
   })
 
@@ -142,6 +150,6 @@ export const makeRotate = (sql: SqlClient.SqlClient) => {
       values: { tokenHash, successor },
       insert: (fingerprint) => replaceOrExplain(tokenHash, successor, key, fingerprint),
       find: key === null ? Effect.succeedNone : findById(key).pipe(interpretErrors()),
-    })
+    }).pipe(Effect.catchTag("AlreadyRotated", ({ successor }) => Effect.succeed(successor)))
   })
 }

@@ -2,25 +2,58 @@
  * The keys that the service knows.
  */
 import { createHash, timingSafeEqual } from "node:crypto"
-import { Context, Layer, Option, Redacted } from "effect"
+import { Context, Effect, Layer, Option, Redacted, Ref, Schedule } from "effect"
 import type { ApiKey } from "../domain/ApiKey.ts"
+
+type Find = (key: Redacted.Redacted) => Option.Option<ApiKey>
+
+const makeFind = (keys: ReadonlyArray<ApiKey>): Find => {
+  const known = keys.map((key) => ({ key, digest: Buffer.from(key.sha256, "hex") }))
+  return (key) => {
+    const digest = createHash("sha256").update(Redacted.value(key)).digest()
+    // All are compared, each in constant time, so that the time taken tells nothing.
+    const matching = known.filter((entry) => timingSafeEqual(entry.digest, digest))
+    return Option.fromNullishOr(matching[0]?.key)
+  }
+}
 
 export class ApiKeys extends Context.Service<ApiKeys, {
   /** The entry of a key, if it is known. */
-  readonly find: (key: Redacted.Redacted) => Option.Option<ApiKey>
+  readonly find: Find
 }>()("latchkey/server/ApiKeys") {
-  static readonly layer = (keys: ReadonlyArray<ApiKey>) => {
-    const known = keys.map((key) => ({ key, digest: Buffer.from(key.sha256, "hex") }))
-    return Layer.succeed(
+  /** Keys that stay as they are. */
+  static readonly layer = (keys: ReadonlyArray<ApiKey>) =>
+    Layer.succeed(ApiKeys, ApiKeys.of({ find: makeFind(keys) }))
+
+  /**
+   * Keys that are loaded again and again, so that one can be added or withdrawn without a restart.
+   * What cannot be loaded leaves the keys as they were, and is told once.
+   */
+  static readonly layerReloading = <E extends { readonly message: string }, R>(
+    keys: ReadonlyArray<ApiKey>,
+    load: Effect.Effect<ReadonlyArray<ApiKey>, E, R>,
+  ) =>
+    Layer.effect(
       ApiKeys,
-      ApiKeys.of({
-        find: (key) => {
-          const digest = createHash("sha256").update(Redacted.value(key)).digest()
-          // All are compared, each in constant time, so that the time taken tells nothing.
-          const matching = known.filter((entry) => timingSafeEqual(entry.digest, digest))
-          return Option.fromNullishOr(matching[0]?.key)
-        },
+      Effect.gen(function* () {
+        const text = yield* Ref.make(JSON.stringify(keys))
+        let find = makeFind(keys)
+
+        const whenNew = (state: string, then: Effect.Effect<void>) =>
+          Effect.flatMap(
+            Ref.getAndSet(text, state),
+            (before) => before === state ? Effect.void : then,
+          )
+        const reload = Effect.matchEffect(load, {
+          onSuccess: (loaded) => {
+            find = makeFind(loaded)
+            return whenNew(JSON.stringify(loaded), Effect.logInfo("The API keys were loaded anew"))
+          },
+          onFailure: ({ message }) =>
+            whenNew(message, Effect.logError(`The API keys stay as they are: ${message}`)),
+        })
+        yield* Effect.forkScoped(Effect.schedule(reload, Schedule.spaced("5 seconds")))
+        return ApiKeys.of({ find: (key) => find(key) })
       }),
     )
-  }
 }

@@ -6,7 +6,6 @@ import type { Email } from "../domain/Email.ts"
 import type { IpAddress } from "../domain/IpAddress.ts"
 import { LoginAttemptRepository, type Origin } from "../repositories/LoginAttemptRepository.ts"
 import { asProblem } from "./asProblem.ts"
-import { write } from "./write.ts"
 
 const toOrigin = Effect.fnUntraced(function* (
   { email, ipAddress }: {
@@ -28,12 +27,11 @@ export const LoginAttemptsHandlers = HttpApiBuilder.group(
     const attempts = yield* LoginAttemptRepository
 
     return handlers.handleAll({
-      create: write(({ payload, headers }) =>
+      create: ({ payload, headers }) =>
         attempts.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
           asProblem,
           Effect.catchTag("UserNotFound", () => new Problem.ReferencedUserNotFound({})),
-        )
-      ),
+        ),
       countByUser: ({ params, query }) =>
         attempts.countRecentFailures(params.id, query.minutes).pipe(
           asProblem,

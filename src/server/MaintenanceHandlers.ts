@@ -4,7 +4,6 @@ import { Api } from "../api/Api.ts"
 import { LoginAttemptRepository } from "../repositories/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "../repositories/RefreshTokenRepository.ts"
 import { asProblem } from "./asProblem.ts"
-import { write } from "./write.ts"
 
 export const MaintenanceHandlers = HttpApiBuilder.group(
   Api,
@@ -14,18 +13,16 @@ export const MaintenanceHandlers = HttpApiBuilder.group(
     const attempts = yield* LoginAttemptRepository
 
     return handlers.handleAll({
-      deleteExpiredTokens: write(({ payload }) =>
+      deleteExpiredTokens: ({ payload }) =>
         tokens.deleteExpired(payload.olderThanDays).pipe(
           asProblem,
           Effect.map((deleted) => ({ deleted })),
-        )
-      ),
-      deleteOldLoginAttempts: write(({ payload }) =>
+        ),
+      deleteOldLoginAttempts: ({ payload }) =>
         attempts.deleteOld(payload.olderThanDays).pipe(
           asProblem,
           Effect.map((deleted) => ({ deleted })),
-        )
-      ),
+        ),
     })
   }),
 )

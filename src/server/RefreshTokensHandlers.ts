@@ -7,7 +7,6 @@ import type { RefreshToken } from "../domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../repositories/RefreshTokenRepository.ts"
 import { asProblem } from "./asProblem.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
-import { write } from "./write.ts"
 
 /** The database's verdict, so that every route agrees at every instant. */
 const toJson = ({ wasValid, ...token }: RefreshToken) => ({ ...token, isValid: wasValid })
@@ -36,23 +35,21 @@ export const RefreshTokensHandlers = HttpApiBuilder.group(
     const tokens = yield* RefreshTokenRepository
 
     return handlers.handleAll({
-      create: write(({ payload, headers }) =>
+      create: ({ payload, headers }) =>
         tokens.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
           asProblem,
           Effect.catchTag("UserNotFound", referencedUserNotFound),
           Effect.map(created),
-        )
-      ),
+        ),
       getByTokenHash: ({ params }) => orNotFound(tokens.getByTokenHash(params.tokenHash)),
       getValidByTokenHash: ({ params }) => orNotFound(tokens.getValidByTokenHash(params.tokenHash)),
-      revoke: write(({ params }) => Effect.map(asProblem(tokens.revoke(params.tokenHash)), toJson)),
-      rotate: write(({ params, payload, headers }) =>
+      revoke: ({ params }) => Effect.map(asProblem(tokens.revoke(params.tokenHash)), toJson),
+      rotate: ({ params, payload, headers }) =>
         tokens.rotate(params.tokenHash, payload, { idempotencyKey: headers["idempotency-key"] })
           .pipe(
             asProblem,
             Effect.map(created),
-          )
-      ),
+          ),
       listForUser: Effect.fnUntraced(function* ({ params, query }) {
         const list = `tokens of ${params.id}, active: ${query.active ?? "either"}`
         const after = yield* fromCursor(list, query.cursor)
@@ -61,11 +58,10 @@ export const RefreshTokensHandlers = HttpApiBuilder.group(
         )
         return toPageJson(list, page, toJson)
       }),
-      revokeAllForUser: write(({ params, payload }) =>
+      revokeAllForUser: ({ params, payload }) =>
         tokens.revokeAllForUser(params.id, {
           exceptTokenHash: payload.exceptTokenHash ?? undefined,
-        }).pipe(asProblem, Effect.map((revoked) => ({ revoked })))
-      ),
+        }).pipe(asProblem, Effect.map((revoked) => ({ revoked }))),
     })
   }),
 )

@@ -7,6 +7,7 @@ import { ByteSize, Duration, Layer } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { Api } from "../api/Api.ts"
+import { AdmissionLayer } from "./AdmissionLayer.ts"
 import { AuthorizationLayer } from "./AuthorizationLayer.ts"
 import { CommonProblemsLayer } from "./CommonProblemsLayer.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
@@ -27,26 +28,37 @@ export interface ServerOptions {
   readonly requestTimeout: Duration.Duration
   /** The time that a connection may wait for its next request. */
   readonly keepAliveTimeout: Duration.Duration
+  /** Requests that are worked on at once. */
+  readonly maxRequestsInFlight: number
+  /** The time for an answer. */
+  readonly answerTimeout: Duration.Duration
   /** The time that requests under way have to finish when the service stops. */
   readonly shutdownTimeout: Duration.Duration
 }
 
-const ApiRoutes = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-  Layer.provide([
-    UsersHandlers,
-    RefreshTokensHandlers,
-    LoginAttemptsHandlers,
-    MaintenanceHandlers,
-    HealthHandlers,
-  ]),
-  Layer.provide([AuthorizationLayer, CommonProblemsLayer]),
-)
-
-const Routes = Layer.mergeAll(
-  ApiRoutes,
-  HttpApiScalar.layer(Api, { path: "/docs", scalar: { withDefaultFonts: false } }),
-  ProblemResponses,
-)
+const routes = (options: ServerOptions) =>
+  Layer.mergeAll(
+    HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+      Layer.provide([
+        UsersHandlers,
+        RefreshTokensHandlers,
+        LoginAttemptsHandlers,
+        MaintenanceHandlers,
+        HealthHandlers,
+      ]),
+      Layer.provide([
+        AuthorizationLayer,
+        CommonProblemsLayer,
+        AdmissionLayer({
+          maxInFlight: options.maxRequestsInFlight,
+          deadline: options.answerTimeout,
+          shutdownTimeout: options.shutdownTimeout,
+        }),
+      ]),
+    ),
+    HttpApiScalar.layer(Api, { path: "/docs", scalar: { withDefaultFonts: false } }),
+    ProblemResponses,
+  )
 
 const listener = (options: ServerOptions) =>
   NodeHttpServer.layer(
@@ -69,7 +81,7 @@ const listener = (options: ServerOptions) =>
 
 /** Listens and serves for as long as its scope is open; gives the `HttpServer` and its address. */
 export const layer = (options: ServerOptions) =>
-  HttpRouter.serve(Routes, {
+  HttpRouter.serve(routes(options), {
     disableLogger: true,
     disableListenLog: true,
     routerConfig: {

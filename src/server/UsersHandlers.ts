@@ -8,7 +8,6 @@ import { UserRepository } from "../repositories/UserRepository.ts"
 import { asProblem } from "./asProblem.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
 import { toEntityTag, toPrecondition } from "./entityTags.ts"
-import { write } from "./write.ts"
 
 const orNotFound = (found: Effect.Effect<Option.Option<User>, DatabaseUnavailable>) =>
   Effect.flatMap(
@@ -35,7 +34,7 @@ export const UsersHandlers = HttpApiBuilder.group(
     const users = yield* UserRepository
 
     return handlers.handleAll({
-      create: write(({ payload, headers }) =>
+      create: ({ payload, headers }) =>
         users.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
           asProblem,
           Effect.map((user) =>
@@ -44,8 +43,7 @@ export const UsersHandlers = HttpApiBuilder.group(
               headers: { location: `/v1/users/${user.id}`, etag: toEntityTag(user.version) },
             })
           ),
-        )
-      ),
+        ),
       list: Effect.fnUntraced(function* ({ query }) {
         const after = yield* fromCursor("users", query.cursor)
         const page = yield* asProblem(users.list({ limit: query.limit, after }))
@@ -59,19 +57,17 @@ export const UsersHandlers = HttpApiBuilder.group(
         Effect.map(orNotFound(users.getById(params.id)), toCredentials),
       getCredentialsByEmail: ({ params }) =>
         Effect.map(orNotFound(users.getByEmail(params.email)), toCredentials),
-      update: write(({ params, payload, headers }) =>
+      update: ({ params, payload, headers }) =>
         Effect.flatMap(
           toPrecondition(headers["if-match"]),
           (precondition) =>
             users.update(params.id, payload, precondition).pipe(asProblem, Effect.map(withETag)),
-        )
-      ),
-      delete: write(({ params, headers }) =>
+        ),
+      delete: ({ params, headers }) =>
         Effect.flatMap(
           toPrecondition(headers["if-match"]),
           (precondition) => asProblem(users.delete(params.id, precondition)),
-        )
-      ),
+        ),
     })
   }),
 )

@@ -1,0 +1,130 @@
+/**
+ * The service, put together: settings, database, repositories, HTTP.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { Effect, Layer, Option } from "effect"
+import { HttpServer } from "effect/http"
+import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
+import * as Database from "./database/Database.ts"
+import { EmbeddedPostgres } from "./database/EmbeddedPostgres.ts"
+import { Migrator } from "./migrator/Migrator.ts"
+import { LoginAttemptRepository } from "./repositories/LoginAttemptRepository.ts"
+import { RefreshTokenRepository } from "./repositories/RefreshTokenRepository.ts"
+import { UserRepository } from "./repositories/UserRepository.ts"
+import { ApiKeys } from "./server/ApiKeys.ts"
+import { developmentKeys } from "./server/DevelopmentKey.ts"
+import { Readiness } from "./server/Readiness.ts"
+import * as Retention from "./server/Retention.ts"
+import * as Server from "./server/Server.ts"
+import { loadApiKeys, Settings, type SettingsShape } from "./Settings.ts"
+
+const client = (settings: SettingsShape, connection: ConnectionParameters) =>
+  Database.layer({
+    connection,
+    maxConnections: settings.databasePoolSize,
+    statementTimeout: settings.statementTimeout,
+    lockTimeout: settings.lockTimeout,
+    idleInTransactionTimeout: settings.idleInTransactionTimeout,
+  })
+
+/** A database that an operator migrates: this service only looks whether that was done. */
+const external = (settings: SettingsShape, connection: ConnectionParameters) =>
+  Layer.effectDiscard(Migrator.use((migrator) => migrator.requireCurrent)).pipe(
+    Layer.provideMerge(Migrator.layer),
+    Layer.provideMerge(client(settings, connection)),
+  )
+
+/** A database of the service's own, which it migrates itself. */
+const embedded = (settings: SettingsShape) =>
+  Layer.effectDiscard(Migrator.use((migrator) => migrator.up())).pipe(
+    Layer.provideMerge(Migrator.layer),
+    Layer.provideMerge(
+      Layer.unwrap(
+        EmbeddedPostgres.use(({ connection }) => Effect.succeed(client(settings, connection))),
+      ),
+    ),
+    Layer.provide(EmbeddedPostgres.layer({ dataDir: settings.dataDir, durable: true })),
+  )
+
+type External = ReturnType<typeof external>
+type Embedded = ReturnType<typeof embedded>
+
+const database = (
+  settings: SettingsShape,
+): Layer.Layer<Layer.Success<External>, Layer.Error<External> | Layer.Error<Embedded>> =>
+  Option.match(settings.database, {
+    onNone: () => embedded(settings),
+    onSome: ({ parameters }) => external(settings, parameters),
+  })
+
+const Keys = Layer.unwrap(
+  Effect.gen(function* () {
+    const { apiKeys, host, dataDir } = yield* Settings
+    return Option.isSome(apiKeys)
+      ? ApiKeys.layerReloading(apiKeys.value, loadApiKeys)
+      : ApiKeys.layer(yield* developmentKeys({ host, dataDir }))
+  }),
+).pipe(Layer.provide(NodeServices.layer))
+
+const Repositories = Layer.mergeAll(
+  UserRepository.layer,
+  RefreshTokenRepository.layer,
+  LoginAttemptRepository.layer,
+)
+
+/** The migrations are looked at as well: somebody may migrate while the service runs. */
+const Ready = Layer.unwrap(
+  Migrator.use((migrator) => Effect.succeed(Readiness.layer(migrator.requireCurrent))),
+)
+
+/** Only where it is asked for. */
+const retention = (settings: SettingsShape) =>
+  Option.match(settings.retentionInterval, {
+    onNone: () => Layer.empty,
+    onSome: (interval) =>
+      Retention.layer({
+        interval,
+        tokenDays: settings.retentionTokenDays,
+        attemptDays: settings.retentionAttemptDays,
+      }),
+  })
+
+/** Tells where the service listens, and when it begins to stop. */
+const Announcement = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { address } = yield* HttpServer.HttpServer
+    const readiness = yield* Readiness
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(readiness.stop, Effect.logInfo("Stopping; requests under way are finished"))
+    )
+    yield* Effect.logInfo(`Listening on ${HttpServer.formatAddress(address)}`)
+  }),
+)
+
+/** The service as the settings ask for it, for as long as its scope is open. */
+export const layer = Layer.unwrap(
+  Effect.gen(function* () {
+    const settings = yield* Settings
+    const warnings = Option.match(settings.database, {
+      onNone: () => [],
+      onSome: ({ warnings }) => warnings,
+    })
+    yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
+    return Layer.merge(Announcement, retention(settings)).pipe(
+      Layer.provide(Server.layer({
+        host: settings.host,
+        port: settings.port,
+        bodyLimit: settings.requestBodyLimit,
+        requestTimeout: settings.requestTimeout,
+        keepAliveTimeout: settings.keepAliveTimeout,
+        maxRequestsInFlight: settings.maxRequestsInFlight,
+        answerTimeout: settings.answerTimeout,
+        shutdownTimeout: settings.shutdownTimeout,
+      })),
+      Layer.provide([Repositories, Ready, Keys]),
+      Layer.provide(
+        database(settings),
+      ),
+    )
+  }),
+)

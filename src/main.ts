@@ -1,0 +1,17 @@
+/**
+ * `deno task start`: the service, on the database of `DATABASE_URL` or on an embedded one.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { Layer } from "effect"
+import * as Observability from "./Observability.ts"
+import { runMain } from "./runMain.ts"
+import * as Service from "./Service.ts"
+import { Settings } from "./Settings.ts"
+
+Service.layer.pipe(
+  Layer.provide(Observability.layer),
+  Layer.provide(Settings.layer),
+  Layer.provide(NodeServices.layer),
+  Layer.launch,
+  runMain,
+)

@@ -1,0 +1,28 @@
+/**
+ * `deno task serve`: the service on an external database only, in a sandbox.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { Effect, Layer, Option } from "effect"
+import { ConfigInvalid } from "./config/ConfigInvalid.ts"
+import * as Observability from "./Observability.ts"
+import { runMain } from "./runMain.ts"
+import * as Service from "./Service.ts"
+import { Settings } from "./Settings.ts"
+
+const requireDatabase = Settings.use(({ database }) =>
+  Option.isSome(database) ? Effect.void : new ConfigInvalid({
+    problems: [
+      "DATABASE_URL or DATABASE_URL_FILE must be set: `deno task serve` brings no database of its " +
+      "own; `deno task start` does.",
+    ],
+  })
+)
+
+Service.layer.pipe(
+  Layer.provide(Layer.effectDiscard(requireDatabase)),
+  Layer.provide(Observability.layer),
+  Layer.provide(Settings.layer),
+  Layer.provide(NodeServices.layer),
+  Layer.launch,
+  runMain,
+)
