@@ -5,7 +5,7 @@ import type { SqlClient } from "effect/sql"
 const batchSize = 2_000
 
 /** Tells retention runs apart from other holders of advisory locks. */
-const retentionLock = 0x6c6b_7265
+export const retentionLock = 0x6c6b_7265
 
 export interface CleanUpOptions {
   /** Delete nothing while another run that asks for this is deleting: for replicas on a schedule. */

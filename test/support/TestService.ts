@@ -1,0 +1,76 @@
+/**
+ * The HTTP service on a database of its own, listening on a free port.
+ */
+import { NodeHttpClient } from "@effect/platform-node"
+import { createHash } from "node:crypto"
+import { ByteSize, Duration, Effect, Layer } from "effect"
+import { HttpClient, HttpClientRequest, HttpServer } from "effect/http"
+import { SqlClient } from "effect/sql"
+import { ApiKey, type Scope } from "../../src/domain/ApiKey.ts"
+import { ApiKeys } from "../../src/server/ApiKeys.ts"
+import { Readiness } from "../../src/server/Readiness.ts"
+import * as Server from "../../src/server/Server.ts"
+import { TestDatabase } from "./TestDatabase.ts"
+
+const keyFor = (scopes: ReadonlyArray<Scope>) =>
+  new ApiKey({
+    name: scopes.join(" "),
+    sha256: createHash("sha256").update(`key for ${scopes.join(" ")}`).digest("hex"),
+    scopes,
+  })
+
+const scopes: ReadonlyArray<ReadonlyArray<Scope>> = [
+  ["*"],
+  ["users:read"],
+  ["users:write"],
+  ["credentials:read"],
+  ["tokens:read"],
+  ["tokens:write"],
+  ["attempts:read"],
+  ["attempts:write"],
+  ["maintenance"],
+]
+
+/** A key with exactly this scope. */
+export const keyWith = (scope: Scope) => `key for ${scope}`
+
+/**
+ * `HttpServer`, an `HttpClient` that calls it with a key for everything, and the repositories and
+ * client of the same database.
+ */
+export const TestService = Layer.unwrap(
+  Effect.succeed(
+    Layer.effect(
+      HttpClient.HttpClient,
+      Effect.gen(function* () {
+        const client = yield* HttpClient.HttpClient
+        const { address } = yield* HttpServer.HttpServer
+        const url = HttpServer.formatAddress(address)
+        return HttpClient.mapRequest(client, (request) =>
+          HttpClientRequest.prependUrl(
+            request.headers.authorization === undefined
+              ? HttpClientRequest.bearerToken(request, keyWith("*"))
+              : request,
+            url,
+          ))
+      }),
+    ).pipe(
+      Layer.provide(NodeHttpClient.layerNodeHttp),
+      Layer.provideMerge(
+        Server.layer({
+          host: "127.0.0.1",
+          port: 0,
+          bodyLimit: ByteSize.kibibytes(256),
+          requestTimeout: Duration.seconds(10),
+          keepAliveTimeout: Duration.seconds(30),
+          maxRequestsInFlight: 512,
+          answerTimeout: Duration.seconds(15),
+          shutdownTimeout: Duration.seconds(5),
+        }),
+      ),
+      Layer.provide(Readiness.layer(SqlClient.SqlClient.use((sql) => sql`SELECT 1`))),
+      Layer.provide(ApiKeys.layer(scopes.map(keyFor))),
+      Layer.provideMerge(TestDatabase.layerRepositories),
+    ),
+  ),
+)
