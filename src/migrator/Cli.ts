@@ -10,7 +10,7 @@ import denoJson from "../../deno.json" with { type: "json" }
 import { create, lint } from "./CliAuthor.ts"
 import { drift, status, verify } from "./CliInspect.ts"
 import { report, StderrLogger } from "./CliOutput.ts"
-import { baseline, runUp, up, upFlags } from "./CliUp.ts"
+import { baseline, grant, runUp, up, upFlags } from "./CliUp.ts"
 import type { Migrator } from "./Migrator.ts"
 
 /** The commands, on a database and a directory of migrations. */
@@ -25,6 +25,7 @@ export const make = <E, R>(migrator: Layer.Layer<Migrator, E, R>, directory: str
       Command.provide(verify, migrator),
       Command.provide(drift, migrator),
       Command.provide(baseline, migrator),
+      Command.provide(grant, migrator),
       create(directory),
       lint(directory),
     ]),

@@ -92,3 +92,21 @@ export const baseline = Command.make("baseline", {
     ),
     Command.withShortDescription("Adopt a database that has the schema already"),
   )
+
+export const grant = Command.make("grant", {
+  role: Argument.String("role").pipe(
+    Argument.withDescription("The role that the service signs in as"),
+  ),
+}, ({ role }) =>
+  Effect.gen(function* () {
+    yield* (yield* Migrator).grant(role)
+    yield* Console.log(
+      `The role ${role} may now read and write rows, and cannot change the schema.`,
+    )
+  })).pipe(
+    Command.withDescription(
+      "Grant a role what the service needs and no more: the rows of its tables. Again after a " +
+        "migration that adds a table",
+    ),
+    Command.withShortDescription("Let a role serve without owning the schema"),
+  )

@@ -20,6 +20,7 @@ import {
 } from "./Comparison.ts"
 import type { IndexInvalid } from "./ConcurrentIndex.ts"
 import * as Drift from "./Drift.ts"
+import * as Grant from "./Grant.ts"
 import * as MigrationDirectory from "./MigrationDirectory.ts"
 import type { MigrationFailed } from "./MigrationFailed.ts"
 import type { MigrationFile, MigrationFileInvalid } from "./MigrationFile.ts"
@@ -76,6 +77,8 @@ export class Migrator extends Context.Service<Migrator, {
    * ones only if they say that they are compatible. Two small queries: cheap enough for `/readyz`.
    */
   readonly requireCurrent: Effect.Effect<void, Unfit | MigrationsUnavailable>
+  /** Lets a role serve: rows of the three tables, no changes of the schema. */
+  readonly grant: (role: string) => Effect.Effect<void, Grant.RoleUnknown | MigrationsUnavailable>
 }>()("latchkey/migrator/Migrator") {
   /** Of the migrations in a directory, which is read once. */
   static readonly layerFrom = (directory: string) =>
@@ -143,6 +146,7 @@ const make = Effect.fnUntraced(function* (directory: string) {
       explained,
     ),
     plan: Effect.fn("Migrator.plan")(({ to } = {}) => Up.plan(files, to), onClient, explained),
+    grant: Effect.fn("Migrator.grant")(Grant.grant, onClient, explained),
     baseline: Effect.fn("Migrator.baseline")((to) =>
       Up.upTo(files, to).pipe(
         Effect.flatMap(Baseline.adopt),
