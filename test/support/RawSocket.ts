@@ -89,11 +89,12 @@ export const parseAnswers = (received: string): ReadonlyArray<Answer> => {
 }
 
 /** Sends bytes on a connection of their own, and gives the answers when the server has closed it. */
-export const exchange = Effect.fnUntraced(function* (...parts: Array<string | Uint8Array>) {
-  const socket = yield* open
-  for (const part of parts) yield* socket.send(part)
-  return parseAnswers(yield* socket.received)
-}, Effect.scoped)
+export const exchange = (...parts: ReadonlyArray<string | Uint8Array>) =>
+  Effect.scoped(Effect.gen(function* () {
+    const socket = yield* open
+    for (const part of parts) yield* socket.send(part)
+    return parseAnswers(yield* socket.received)
+  }))
 
 /** A request with a good key, after whose answer the connection is closed. */
 export const rawRequest = (

@@ -34,43 +34,45 @@ const scopes: ReadonlyArray<ReadonlyArray<Scope>> = [
 /** A key with exactly this scope. */
 export const keyWith = (scope: Scope) => `key for ${scope}`
 
+const Client = Layer.effect(
+  HttpClient.HttpClient,
+  Effect.gen(function* () {
+    const client = yield* HttpClient.HttpClient
+    const { address } = yield* HttpServer.HttpServer
+    const url = HttpServer.formatAddress(address)
+    return HttpClient.mapRequest(client, (request) =>
+      HttpClientRequest.prependUrl(
+        request.headers.authorization === undefined
+          ? HttpClientRequest.bearerToken(request, keyWith("*"))
+          : request,
+        url,
+      ))
+  }),
+).pipe(Layer.provide(NodeHttpClient.layerNodeHttp))
+
 /**
  * `HttpServer`, an `HttpClient` that calls it with a key for everything, and the repositories and
  * client of the same database.
  */
-export const TestService = Layer.unwrap(
-  Effect.succeed(
-    Layer.effect(
-      HttpClient.HttpClient,
-      Effect.gen(function* () {
-        const client = yield* HttpClient.HttpClient
-        const { address } = yield* HttpServer.HttpServer
-        const url = HttpServer.formatAddress(address)
-        return HttpClient.mapRequest(client, (request) =>
-          HttpClientRequest.prependUrl(
-            request.headers.authorization === undefined
-              ? HttpClientRequest.bearerToken(request, keyWith("*"))
-              : request,
-            url,
-          ))
+export const testService = (overrides: Partial<Server.ServerOptions> = {}) =>
+  Client.pipe(
+    Layer.provideMerge(
+      Server.layer({
+        host: "127.0.0.1",
+        port: 0,
+        bodyLimit: ByteSize.kibibytes(256),
+        requestTimeout: Duration.seconds(10),
+        keepAliveTimeout: Duration.seconds(30),
+        maxRequestsInFlight: 512,
+        answerTimeout: Duration.seconds(15),
+        shutdownTimeout: Duration.seconds(5),
+        ...overrides,
       }),
-    ).pipe(
-      Layer.provide(NodeHttpClient.layerNodeHttp),
-      Layer.provideMerge(
-        Server.layer({
-          host: "127.0.0.1",
-          port: 0,
-          bodyLimit: ByteSize.kibibytes(256),
-          requestTimeout: Duration.seconds(10),
-          keepAliveTimeout: Duration.seconds(30),
-          maxRequestsInFlight: 512,
-          answerTimeout: Duration.seconds(15),
-          shutdownTimeout: Duration.seconds(5),
-        }),
-      ),
-      Layer.provide(Readiness.layer(SqlClient.SqlClient.use((sql) => sql`SELECT 1`))),
-      Layer.provide(ApiKeys.layer(scopes.map(keyFor))),
-      Layer.provideMerge(TestDatabase.layerRepositories),
     ),
-  ),
-)
+    Layer.provide(Readiness.layer(SqlClient.SqlClient.use((sql) => sql`SELECT 1`))),
+    Layer.provide(ApiKeys.layer(scopes.map(keyFor))),
+    Layer.provideMerge(TestDatabase.layerRepositories),
+  )
+
+/** The service with the limits of its defaults. */
+export const TestService = testService()

@@ -49,7 +49,9 @@ export const createAttempt = (overrides?: JsonObject) =>
   create("/v1/login-attempts", anAttemptBody(overrides))
 
 /** The id of a user of its own. */
-export const aNewUserId = Effect.map(createUser(), (user) => stringAt(user, "id"))
+export const aNewUserId = Effect.suspend(() =>
+  Effect.map(createUser(), (user) => stringAt(user, "id"))
+)
 
 /** A token of the user, or of one of its own. */
 export const createToken = Effect.fnUntraced(function* (overrides: JsonObject = {}) {
