@@ -124,7 +124,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
             FROM login_attempts
             WHERE ${
             sql.and([
-              ...(email === null ? [] : [sql`lower(email) = lower(${email})`]),
+              ...(email === null ? [] : [sql`lower(email) = lower(${email} COLLATE "C")`]),
               ...(ipAddress === null ? [] : [sql`ip_address = ${ipAddress}::inet`]),
               isRecentFailure(minutes),
             ])

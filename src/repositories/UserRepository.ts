@@ -84,10 +84,12 @@ export class UserRepository extends Context.Service<UserRepository, {
         execute: (id) => sql`SELECT ${columns} FROM users WHERE id = ${id}`,
       })
 
+      // In the column's collation: by a database's own, a Turkish one say, lower('I') is not 'i'.
       const findByEmail = SqlSchema.findOneOption({
         Request: Email,
         Result: User,
-        execute: (email) => sql`SELECT ${columns} FROM users WHERE lower(email) = lower(${email})`,
+        execute: (email) =>
+          sql`SELECT ${columns} FROM users WHERE lower(email) = lower(${email} COLLATE "C")`,
       })
 
       const findByGoogleId = SqlSchema.findOneOption({
@@ -104,7 +106,7 @@ export class UserRepository extends Context.Service<UserRepository, {
           sql`
             SELECT email
             FROM users
-            WHERE lower(email) = lower(${email}) AND id IS DISTINCT FROM ${id}::uuid`,
+            WHERE lower(email) = lower(${email} COLLATE "C") AND id IS DISTINCT FROM ${id}::uuid`,
       })
 
       const insert = SqlSchema.findOneOption({
@@ -228,8 +230,9 @@ export class UserRepository extends Context.Service<UserRepository, {
         })
       })
 
-      /** Why no row of this id was in one of the versions asked for. */
-      const explainMiss = Effect.fnUntraced(function* (id: UserId) {
+      /** Why no row of this id was in one of the versions asked for; any will do where none was. */
+      const explainMiss = Effect.fnUntraced(function* (id: UserId, { ifVersion }: Precondition) {
+        if (ifVersion === undefined) return yield* new UserNotFound()
         const user = yield* getById(id)
         return yield* Option.isSome(user) ? new VersionMismatch() : new UserNotFound()
       })
@@ -248,7 +251,7 @@ export class UserRepository extends Context.Service<UserRepository, {
           changes.email,
           id,
         )
-        return Option.isSome(updated) ? updated.value : yield* explainMiss(id)
+        return Option.isSome(updated) ? updated.value : yield* explainMiss(id, precondition)
       })
 
       const delete_ = Effect.fn("UserRepository.delete")(function* (
@@ -263,7 +266,7 @@ export class UserRepository extends Context.Service<UserRepository, {
           sql.withTransaction,
           interpretErrors(),
         )
-        if (Option.isNone(removed)) return yield* explainMiss(id)
+        if (Option.isNone(removed)) return yield* explainMiss(id, precondition)
       })
 
       const list = Effect.fn("UserRepository.list")(function* (

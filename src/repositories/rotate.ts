@@ -84,11 +84,18 @@ export const makeRotate = (sql: SqlClient.SqlClient) => {
         RETURNING ${columns}`,
   })
 
-  const find = SqlSchema.findOneOption({
+  // Both in one statement: a deletion of the user between two would pass for a successor that was
+  // cleaned up, and so for reuse.
+  const findWithSuccessor = SqlSchema.findAll({
     Request: TokenHash,
     Result: RefreshToken,
     execute: (tokenHash) =>
-      sql`SELECT ${columns} FROM refresh_tokens WHERE token_hash = ${tokenHash}`,
+      sql`
+        SELECT ${columns}
+        FROM refresh_tokens
+        WHERE
+          token_hash = ${tokenHash}
+          OR id = (SELECT successor_id FROM refresh_tokens WHERE token_hash = ${tokenHash})`,
   })
 
   const findById = SqlSchema.findOneOption({
@@ -102,18 +109,15 @@ export const makeRotate = (sql: SqlClient.SqlClient) => {
    * about.
    */
   const explain = Effect.fnUntraced(function* (tokenHash: TokenHash, successor: Successor) {
-    const token = yield* find(tokenHash)
-    if (Option.isNone(token)) return yield* new RefreshTokenNotFound()
-    if (token.value.wasValid) return
-    if (token.value.successorId !== null) {
-      const rotatedTo = yield* findById(token.value.successorId)
-      if (Option.isSome(rotatedTo) && rotatedTo.value.tokenHash === successor.tokenHash) {
-        return yield* rotatedTo.value.wasValid
-          ? new AlreadyRotated({ successor: rotatedTo.value })
-          : refuse(rotatedTo.value)
-      }
-    }
-    return yield* refuse(token.value)
+    const found = yield* findWithSuccessor(tokenHash)
+    const token = found.find((row) => row.tokenHash === tokenHash)
+    if (token === undefined) return yield* new RefreshTokenNotFound()
+    if (token.wasValid) return
+    const rotatedTo = found.find((row) => row.id === token.successorId)
+    if (rotatedTo?.tokenHash !== successor.tokenHash) return yield* refuse(token)
+    return yield* rotatedTo.wasValid
+      ? new AlreadyRotated({ successor: rotatedTo })
+      : refuse(rotatedTo)
   }, interpretErrors())
 
   const replaceOrExplain = Effect.fnUntraced(function* (

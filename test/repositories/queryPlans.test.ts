@@ -1,0 +1,181 @@
+import { assert, layer } from "@effect/vitest"
+import { DateTime, Effect, Schema } from "effect"
+import { SqlClient, Statement } from "effect/sql"
+import { Email } from "../../src/domain/Email.ts"
+import { Place } from "../../src/domain/Page.ts"
+import { TokenHash } from "../../src/domain/RefreshToken.ts"
+import { GoogleId, UserId, Version } from "../../src/domain/User.ts"
+import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
+import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
+import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import {
+  aGoogleUser,
+  anAttempt,
+  anAttemptId,
+  anIpAddress,
+  aSuccessor,
+  aToken,
+  aTokenId,
+  aUser,
+  aUserId,
+} from "../support/factories.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+
+/**
+ * 100,000 users with two tokens and two attempts each: one token of four is live, and an attempt of
+ * the last day fails. Ids, hashes and addresses are made of the user's number.
+ */
+const fill = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`
+    INSERT INTO users (id, email, auth_provider, google_id, created_at)
+    SELECT
+      lpad(number::text, 32, '0')::uuid, 'user-' || number || '@example.com', 'google',
+      'google-' || number, now() - number * interval '1 minute'
+    FROM generate_series(1, 100000) AS number`
+  yield* sql`
+    INSERT INTO refresh_tokens (user_id, token_hash, created_at, expires_at, revoked_at)
+    SELECT
+      lpad((number % 100000 + 1)::text, 32, '0')::uuid, 'hash-' || number,
+      now() - number * interval '1 minute',
+      now() + (number % 60 - 30) * interval '1 day',
+      CASE WHEN number % 2 = 0 THEN now() END
+    FROM generate_series(1, 200000) AS number`
+  yield* sql`
+    INSERT INTO login_attempts (user_id, email, ip_address, success, attempted_at)
+    SELECT
+      lpad((number % 100000 + 1)::text, 32, '0')::uuid,
+      'user-' || (number % 100000 + 1) || '@example.com',
+      '10.0.0.0'::inet + number % 50000, number % 3 = 0, now() - number * interval '1 minute'
+    FROM generate_series(1, 200000) AS number`
+  yield* sql`ANALYZE users, refresh_tokens, login_attempts`
+})
+
+type Compiled = readonly [statement: string, parameters: ReadonlyArray<unknown>]
+
+/** Runs a call, undoes what it did, and gives the statements that it consisted of. */
+const statementsOf = Effect.fnUntraced(function* <A, E, R>(call: Effect.Effect<A, E, R>) {
+  const sql = yield* SqlClient.SqlClient
+  const statements: Array<Compiled> = []
+  const record: Statement.Transformer = (statement) =>
+    Effect.sync(() => {
+      statements.push(statement.compile())
+      return statement
+    })
+  yield* Effect.exit(call).pipe(
+    Effect.provideService(Statement.CurrentTransformer, record),
+    Effect.andThen(Effect.fail("rolled back")),
+    sql.withTransaction,
+    Effect.exit,
+  )
+  return statements
+})
+
+const Explanation = Schema.Tuple([
+  Schema.Struct({ "QUERY PLAN": Schema.Tuple([Schema.Struct({ Plan: Schema.Unknown })]) }),
+])
+
+/** The tables that a plan reads from end to end. */
+const tableScans = (plan: unknown): ReadonlyArray<string> => {
+  const scans = JSON.stringify(plan).matchAll(/"Node Type":"Seq Scan".*?"Relation Name":"(\w+)"/g)
+  return Array.from(scans, ([, table = ""]) => table)
+}
+
+/**
+ * The plan that the server makes for these values, and the one that it keeps for a prepared
+ * statement after a few executions, whatever the values.
+ */
+const plansOf = Effect.fnUntraced(function* ([statement, parameters]: Compiled) {
+  const sql = yield* SqlClient.SqlClient
+  const decode = Schema.decodeUnknownEffect(Explanation)
+  const name = sql(`plan_${crypto.randomUUID()}`)
+  const nulls = parameters.length === 0 ? "" : `(${parameters.map(() => "NULL").join(", ")})`
+  return yield* Effect.gen(function* () {
+    const custom = yield* sql.unsafe(`EXPLAIN (FORMAT JSON) ${statement}`, parameters)
+    yield* sql`SET LOCAL plan_cache_mode = force_generic_plan`
+    yield* sql`PREPARE ${name} AS ${sql.literal(statement)}`
+    const generic = yield* sql`EXPLAIN (FORMAT JSON) EXECUTE ${name} ${sql.literal(nulls)}`
+    return [yield* decode(custom), yield* decode(generic)]
+  }).pipe(sql.withTransaction)
+})
+
+const userId = UserId.make("00000000-0000-0000-0000-000000004242")
+const email = Email.make("user-4242@example.com")
+const googleId = GoogleId.make("google-4242")
+const tokenHash = TokenHash.make("hash-4242")
+const ipAddress = anIpAddress("10.0.16.146")
+const after = new Place({ createdAt: DateTime.makeUnsafe("2026-01-01T00:00:00Z"), id: userId })
+const ifVersion = [Version.make("0")]
+
+/** Every method, in each of the ways that give another statement. */
+const calls = Effect.gen(function* () {
+  const users = yield* UserRepository
+  const tokens = yield* RefreshTokenRepository
+  const attempts = yield* LoginAttemptRepository
+  const all: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {
+    "users.getById": users.getById(userId),
+    "users.getByEmail": users.getByEmail(email),
+    "users.getByGoogleId": users.getByGoogleId(googleId),
+    "users.create": users.create(aUser()),
+    "users.create with a key": users.create(aUser(), { idempotencyKey: userId }),
+    "users.create with a taken Google id": users.create(aGoogleUser({ googleId })),
+    "users.update": users.update(userId, { fullName: "Ada" }),
+    "users.update in a version": users.update(userId, {}, { ifVersion }),
+    "users.delete": users.delete(userId),
+    "users.delete in a version": users.delete(userId, { ifVersion }),
+    "users.list": users.list({ limit: 50 }),
+    "users.list continued": users.list({ limit: 50, after }),
+    "tokens.getByTokenHash": tokens.getByTokenHash(tokenHash),
+    "tokens.getValidByTokenHash": tokens.getValidByTokenHash(tokenHash),
+    "tokens.create": tokens.create(aToken(userId)),
+    "tokens.create with a key": tokens.create(aToken(userId), { idempotencyKey: aTokenId() }),
+    "tokens.revoke": tokens.revoke(tokenHash),
+    "tokens.rotate": tokens.rotate(tokenHash, aSuccessor()),
+    "tokens.revokeAllForUser": tokens.revokeAllForUser(userId),
+    "tokens.revokeAllForUser except one": tokens.revokeAllForUser(userId, {
+      exceptTokenHash: tokenHash,
+    }),
+    "tokens.deleteExpired": tokens.deleteExpired(),
+    "tokens.listForUser": tokens.listForUser(userId, { limit: 50 }),
+    "tokens.listForUser, live": tokens.listForUser(userId, { limit: 50, active: true }),
+    "tokens.listForUser, dead": tokens.listForUser(userId, { limit: 50, active: false, after }),
+    "tokens.listForUser, nobody": tokens.listForUser(aUserId(), { limit: 50 }),
+    "attempts.create": attempts.create(anAttempt({ userId })),
+    "attempts.create with a key": attempts.create(anAttempt(), { idempotencyKey: anAttemptId() }),
+    "attempts.countRecentFailures": attempts.countRecentFailures(userId),
+    "attempts.countRecentFailuresFrom, e-mail": attempts.countRecentFailuresFrom({ email }),
+    "attempts.countRecentFailuresFrom, IP": attempts.countRecentFailuresFrom({ ipAddress }),
+    "attempts.countRecentFailuresFrom, both": attempts.countRecentFailuresFrom({
+      email,
+      ipAddress,
+    }),
+    "attempts.deleteOld": attempts.deleteOld(120),
+  }
+  return Object.entries(all)
+})
+
+layer(TestDatabase.layerRepositories)("on a database with many rows", (it) => {
+  it.effect("no statement of a repository reads a whole table", () =>
+    Effect.gen(function* () {
+      yield* fill
+      const offenders: Array<string> = []
+      for (const [name, call] of yield* calls) {
+        const statements = yield* statementsOf(call)
+        assert.isNotEmpty(statements, name)
+        for (const statement of statements) {
+          const scans = (yield* plansOf(statement)).flatMap(tableScans)
+          if (scans.length > 0) offenders.push(`${name} scans ${scans}: ${statement[0]}`)
+        }
+      }
+      assert.deepStrictEqual(offenders, [])
+    }), 120_000)
+
+  it.effect("a statement that reads a whole table would be noticed", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [statement] = yield* statementsOf(sql`SELECT id FROM users WHERE full_name = ${"Ada"}`)
+      assert.isDefined(statement)
+      const plans = yield* plansOf(statement)
+      assert.deepStrictEqual(plans.map(tableScans), [["users"], ["users"]])
+    }))
+})
