@@ -2,7 +2,7 @@
  * The service, put together: settings, database, repositories, HTTP.
  */
 import { NodeServices } from "@effect/platform-node"
-import { Effect, Layer, Option } from "effect"
+import { Duration, Effect, Layer, Option } from "effect"
 import { HttpServer } from "effect/http"
 import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
 import * as Database from "./database/Database.ts"
@@ -26,6 +26,9 @@ const client = (settings: SettingsShape, connection: ConnectionParameters) =>
     lockTimeout: settings.lockTimeout,
     idleInTransactionTimeout: settings.idleInTransactionTimeout,
   })
+
+/** A second in which a load balancer finds out, and clients in the midst of their work move on. */
+const drainTime = Duration.seconds(1)
 
 /** A database that an operator migrates: this service only looks whether that was done. */
 const external = (settings: SettingsShape, connection: ConnectionParameters) =>
@@ -74,7 +77,11 @@ const Repositories = Layer.mergeAll(
 
 /** The migrations are looked at as well: somebody may migrate while the service runs. */
 const Ready = Layer.unwrap(
-  Migrator.use((migrator) => Effect.succeed(Readiness.layer(migrator.requireCurrent))),
+  Migrator.use((migrator) =>
+    Effect.succeed(
+      Readiness.layer(Effect.andThen(migrator.requireCurrent, Database.requireWritable)),
+    )
+  ),
 )
 
 /** Only where it is asked for. */
@@ -89,17 +96,29 @@ const retention = (settings: SettingsShape) =>
       }),
   })
 
-/** Tells where the service listens, and when it begins to stop. */
-const Announcement = Layer.effectDiscard(
-  Effect.gen(function* () {
-    const { address } = yield* HttpServer.HttpServer
-    const readiness = yield* Readiness
-    yield* Effect.addFinalizer(() =>
-      Effect.andThen(readiness.stop, Effect.logInfo("Stopping; requests under way are finished"))
-    )
-    yield* Effect.logInfo(`Listening on ${HttpServer.formatAddress(address)}`)
-  }),
-)
+/** Ends the process after a time, whatever it still waits for: a server that is gone, say. */
+const endAfter = (time: Duration.Duration) =>
+  Effect.sleep(time).pipe(
+    Effect.andThen(Effect.logWarning("The time for a stop is over; what is left is cut off")),
+    Effect.andThen(Effect.sync(() => Deno.exit(0))),
+    Effect.forkDetach,
+  )
+
+/** Tells where the service listens, and begins its stop. */
+const announcement = ({ shutdownTimeout }: SettingsShape) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { address } = yield* HttpServer.HttpServer
+      const readiness = yield* Readiness
+      yield* Effect.addFinalizer(() =>
+        Effect.logInfo("Stopping; requests under way are finished").pipe(
+          Effect.andThen(readiness.stop),
+          Effect.andThen(endAfter(shutdownTimeout)),
+        )
+      )
+      yield* Effect.logInfo(`Listening on ${HttpServer.formatAddress(address)}`)
+    }),
+  )
 
 /** The service as the settings ask for it, for as long as its scope is open. */
 export const layer = Layer.unwrap(
@@ -110,7 +129,7 @@ export const layer = Layer.unwrap(
       onSome: ({ warnings }) => warnings,
     })
     yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
-    return Layer.merge(Announcement, retention(settings)).pipe(
+    return Layer.merge(announcement(settings), retention(settings)).pipe(
       Layer.provide(Server.layer({
         host: settings.host,
         port: settings.port,
@@ -119,7 +138,9 @@ export const layer = Layer.unwrap(
         keepAliveTimeout: settings.keepAliveTimeout,
         maxRequestsInFlight: settings.maxRequestsInFlight,
         answerTimeout: settings.answerTimeout,
-        shutdownTimeout: settings.shutdownTimeout,
+        drainTime,
+        // The rest is for closing connections, and the embedded server.
+        shutdownTimeout: Duration.times(settings.shutdownTimeout, 0.9),
       })),
       Layer.provide([Repositories, Ready, Keys]),
       Layer.provide(

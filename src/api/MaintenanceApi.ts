@@ -1,12 +1,13 @@
 /**
  * Routes that clean up.
  */
-import { Schema } from "effect"
+import { flow, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { Admission, LongRunning } from "./Admission.ts"
 import { Authorization, RequiredScope } from "./Authorization.ts"
 import { CommonProblems } from "./CommonProblems.ts"
-import { olderThanDays } from "./requests.ts"
+import { BodyProblems } from "./problems.ts"
+import { olderThanDays, withBodyExample, withOptionalBody } from "./requests.ts"
 
 const Deleted = Schema.Struct({ deleted: Schema.Int })
 
@@ -15,11 +16,21 @@ export class MaintenanceApi extends HttpApiGroup.make("maintenance")
     HttpApiEndpoint.post("deleteExpiredTokens", "/v1/maintenance/delete-expired-tokens", {
       payload: olderThanDays(7),
       success: Deleted,
-    }).annotate(RequiredScope, "maintenance").annotate(LongRunning, true),
+      error: BodyProblems,
+    })
+      .annotate(OpenApi.Summary, "Delete refresh tokens that expired long ago")
+      .annotate(OpenApi.Transform, flow(withOptionalBody, withBodyExample({ olderThanDays: 7 })))
+      .annotate(RequiredScope, "maintenance")
+      .annotate(LongRunning, true),
     HttpApiEndpoint.post("deleteOldLoginAttempts", "/v1/maintenance/delete-old-login-attempts", {
       payload: olderThanDays(90),
       success: Deleted,
-    }).annotate(RequiredScope, "maintenance").annotate(LongRunning, true),
+      error: BodyProblems,
+    })
+      .annotate(OpenApi.Summary, "Delete login attempts of long ago")
+      .annotate(OpenApi.Transform, flow(withOptionalBody, withBodyExample({ olderThanDays: 90 })))
+      .annotate(RequiredScope, "maintenance")
+      .annotate(LongRunning, true),
   )
   .middleware(CommonProblems)
   .middleware(Admission)

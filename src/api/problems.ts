@@ -103,6 +103,15 @@ export class UnsupportedMediaType extends HttpApiError.Problem<UnsupportedMediaT
   { type: `${base}unsupported-media-type`, status: 415, title: "The body must be JSON" },
 ) {}
 
+export class ExpectationFailed extends HttpApiError.Problem<ExpectationFailed>()(
+  "ExpectationFailed",
+  {
+    type: `${base}expectation-failed`,
+    status: 417,
+    title: "The service does not do what the Expect header asks for",
+  },
+) {}
+
 export class CredentialsMissing extends HttpApiError.Problem<CredentialsMissing>()(
   "CredentialsMissing",
   {
@@ -145,3 +154,6 @@ export class NotReady extends HttpApiError.Problem<NotReady>()(
   "NotReady",
   { type: `${base}not-ready`, status: 503, title: "The service is not ready" },
 ) {}
+
+/** What can be wrong with any body before it is looked at. */
+export const BodyProblems = [BodyTooLarge, UnsupportedMediaType] as const

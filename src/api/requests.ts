@@ -1,22 +1,32 @@
 /**
  * Parts of requests that several endpoints share.
  */
-import { Effect, Schema, SchemaTransformation } from "effect"
-
-/** A whole number in a query: digits only. */
-const IntFromDigits = Schema.String.check(
-  Schema.isPattern(/^[0-9]{1,9}$/, { expected: "a whole number in digits" }),
-).pipe(Schema.decodeTo(Schema.Int, SchemaTransformation.numberFromString))
+import { Effect, Schema, SchemaTransformation, Struct } from "effect"
 
 const withDefault = <S extends Schema.Top>(schema: S, value: S["Encoded"]) =>
   schema.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
 
+/** A whole number in a query, digits only; described where the OpenAPI document looks, as text. */
+const wholeNumber = ({ what, maximum, fallback }: {
+  readonly what: string
+  readonly maximum: number
+  readonly fallback: number
+}) =>
+  withDefault(
+    Schema.String.check(
+      Schema.isPattern(/^[0-9]{1,9}$/u, { expected: "a whole number in digits" }),
+    ).annotate({ description: `${what}, 1 to ${maximum}, default ${fallback}` }).pipe(
+      Schema.decodeTo(
+        Schema.Int.check(Schema.isBetween({ minimum: 1, maximum })),
+        SchemaTransformation.numberFromString,
+      ),
+    ),
+    `${fallback}`,
+  )
+
 /** How a list is read: part by part. */
 export const PageQuery = {
-  limit: withDefault(
-    IntFromDigits.check(Schema.isBetween({ minimum: 1, maximum: 100 })),
-    "50",
-  ).annotateKey({ description: "Items a page, 1 to 100, default 50" }),
+  limit: wholeNumber({ what: "Items a page", maximum: 100, fallback: 50 }),
   cursor: Schema.optionalKey(Schema.String).annotateKey({
     description: "nextCursor of the page before",
   }),
@@ -27,10 +37,11 @@ export const pageOf = <S extends Schema.Top>(item: S) =>
   Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.NullOr(Schema.String) })
 
 /** The window of a counter. */
-export const Minutes = withDefault(
-  IntFromDigits.check(Schema.isBetween({ minimum: 1, maximum: 43_200 })),
-  "15",
-).annotateKey({ description: "Length of the window, 1 to 43200, default 15" })
+export const Minutes = wholeNumber({
+  what: "Length of the window",
+  maximum: 43_200,
+  fallback: 15,
+})
 
 /** The age from which a clean-up deletes. */
 export const olderThanDays = (days: number) =>
@@ -43,6 +54,12 @@ export const olderThanDays = (days: number) =>
 
 /** The body of an action that takes nothing: `{}`, or no body at all. */
 export const NoProperties = Schema.Record(Schema.String, Schema.Never)
+
+/** For `OpenApi.Transform`: no body at all is `{}`, where every property is optional. */
+export const withOptionalBody = (operation: Record<string, unknown>) => ({
+  ...operation,
+  requestBody: { ...Object(operation.requestBody), required: false },
+})
 
 /** `Idempotency-Key`, which becomes the created row's id. */
 export const idempotencyKey = <Id extends Schema.Top>(id: Id) => ({
@@ -57,6 +74,23 @@ export const ifMatch = {
     description: "The change is made only if the user has one of these entity tags",
   }),
 }
+
+const JsonBody = Schema.Struct({
+  content: Schema.Struct({
+    "application/json": Schema.Record(Schema.String, Schema.Unknown),
+  }),
+  required: Schema.Boolean,
+})
+
+/** Adds an example of the request's body to an operation of the OpenAPI document. */
+export const withBodyExample =
+  (example: Schema.JsonObject) =>
+  ({ requestBody, ...operation }: Record<string, unknown>): Record<string, unknown> => ({
+    ...operation,
+    requestBody: Struct.evolve(Schema.decodeUnknownSync(JsonBody)(requestBody), {
+      content: ({ "application/json": body }) => ({ "application/json": { ...body, example } }),
+    }),
+  })
 
 /** Where a created row is. */
 export const Location = { location: Schema.String }

@@ -12,8 +12,8 @@ export interface AdmissionOptions {
    * its end has been given up by the database before.
    */
   readonly deadline: Duration.Duration
-  /** The time that writes under way have to finish when the service stops. */
-  readonly shutdownTimeout: Duration.Duration
+  /** What is left for writes under way to finish when the service stops. */
+  readonly timeToStop: Effect.Effect<Duration.Duration>
 }
 
 const inFlightGauge = Metric.gauge("http_requests_in_flight", {
@@ -26,47 +26,59 @@ const durations = Metric.histogram("http_request_duration_seconds", {
 })
 
 /**
- * Writes run in fibers of their own: a client that hangs up ends its request, but not the write,
- * which counts as in flight until it is done.
+ * Requests are worked on in fibers of their own, for two reasons. A client that hangs up ends its
+ * request, but not a write that is under way. And the deadline is kept even where work that is given
+ * up takes its time to end, as on a connection that is dead: it counts as in flight until then.
  */
-export const AdmissionLayer = ({ maxInFlight, deadline, shutdownTimeout }: AdmissionOptions) =>
+export const AdmissionLayer = ({ maxInFlight, deadline, timeToStop }: AdmissionOptions) =>
   Layer.effect(
     Admission,
     Effect.gen(function* () {
       const context = yield* Effect.context()
-      const writes = yield* FiberSet.make<
+      const works = yield* FiberSet.make<
         HttpServerResponse.HttpServerResponse,
         unhandled | DatabaseUnavailable
       >()
       yield* Effect.addFinalizer(() =>
-        FiberSet.awaitEmpty(writes).pipe(Effect.timeoutOption(shutdownTimeout))
+        Effect.flatMap(timeToStop, (time) => Effect.timeoutOption(FiberSet.awaitEmpty(works), time))
       )
       let inFlight = 0
       const enter = () => inFlightGauge.updateUnsafe(++inFlight, context)
       const leave = () => inFlightGauge.updateUnsafe(--inFlight, context)
 
-      const timedOut = () =>
-        Effect.fail(new DatabaseUnavailable({ detail: "The database did not answer in time" }))
+      const timedOut = Effect.fail(
+        new DatabaseUnavailable({ detail: "The database did not answer in time" }),
+      )
+      /** How the work ends, or that it has not ended in time. */
+      const answer = <A, E>(fiber: Fiber.Fiber<A, E>, isWrite: boolean, isLong: boolean) =>
+        Effect.callback<A, E | DatabaseUnavailable>((resume) => {
+          const timer = isLong ? undefined : setTimeout(() => {
+            resume(timedOut)
+            fiber.interruptUnsafe()
+          }, Duration.toMillis(deadline))
+          fiber.addObserver((exit) => {
+            clearTimeout(timer)
+            resume(exit)
+          })
+          return isWrite ? undefined : Effect.sync(() => fiber.interruptUnsafe())
+        })
 
       return Admission.of((httpEffect, { endpoint, group }) => {
         const duration = Metric.withAttributes(durations, {
           endpoint: `${group.identifier}.${endpoint.identifier}`,
         })
-        const bounded = Context.get(endpoint.annotations, LongRunning)
-          ? httpEffect
-          : Effect.timeoutOrElse(httpEffect, { duration: deadline, orElse: timedOut })
+        const isLong = Context.get(endpoint.annotations, LongRunning)
+        const isWrite = HttpMethod.hasBody(endpoint.method)
         return Effect.gen(function* () {
           if (inFlight >= maxInFlight) return yield* new Overloaded({})
           enter()
           const started = performance.now()
-          const counted = Effect.onExit(bounded, () =>
+          const work = Effect.onExit(httpEffect, () =>
             Effect.sync(() => {
               leave()
               duration.updateUnsafe((performance.now() - started) / 1000, context)
             }))
-          return yield* HttpMethod.hasBody(endpoint.method)
-            ? Effect.flatMap(FiberSet.run(writes, counted), Fiber.join)
-            : counted
+          return yield* answer(yield* FiberSet.run(works, work), isWrite, isLong)
         })
       })
     }),

@@ -1,6 +1,7 @@
 /**
  * The outermost layer of the service: makes requests readable, and every error answer a problem.
  */
+import { NodeHttpServerRequest } from "@effect/platform-node"
 import { Cause, Effect, Option } from "effect"
 import {
   HttpRouter,
@@ -11,8 +12,9 @@ import {
 } from "effect/http"
 import * as Problem from "../api/problems.ts"
 import { allowedMethods } from "./allowedMethods.ts"
-import { normalizeTarget } from "./requestTarget.ts"
 import { withStrictBody } from "./requestBody.ts"
+import { withRequestSpan } from "./requestSpan.ts"
+import { normalizeTarget } from "./requestTarget.ts"
 
 /** Seconds after which a client may try again. */
 const retryAfter = "1"
@@ -30,6 +32,11 @@ const notFound = (request: HttpServerRequest.HttpServerRequest) => {
       HttpServerResponse.setHeader("allow", methods.join(", ")),
     )
 }
+
+/** RFC 9112, 3.2; HTTP/1.0, which health checks of load balancers still speak, has no such rule. */
+const lacksHost = (request: HttpServerRequest.HttpServerRequest) =>
+  request.headers.host === undefined &&
+  NodeHttpServerRequest.toIncomingMessage(request).httpVersion !== "1.0"
 
 const httpServerErrorOf = (cause: Cause.Cause<unknown>) =>
   cause.reasons
@@ -84,15 +91,17 @@ export const ProblemResponses = HttpRouter.middleware(
       })
       const handled = Option.isNone(target)
         ? HttpServerRespondable.toResponse(invalid("path", "Expected UTF-8 in percent-encoding"))
-        : Effect.provideService(
-          handle,
-          HttpServerRequest.HttpServerRequest,
+        : lacksHost(request)
+        ? HttpServerRespondable.toResponse(invalid("host", "Expected a Host header"))
+        : Effect.flatMap(
           withStrictBody(request),
+          (strict) => Effect.provideService(handle, HttpServerRequest.HttpServerRequest, strict),
         )
-      return handled.pipe(
+      const answered = handled.pipe(
         Effect.catchCause((cause) => fromCause(request, cause)),
         Effect.flatMap(complete),
       )
+      return withRequestSpan(request, answered)
     }),
   { global: true },
 )

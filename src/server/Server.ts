@@ -2,20 +2,22 @@
  * The HTTP service: routes, and the listener under them.
  */
 import { NodeHttpServer } from "@effect/platform-node"
-import { createServer } from "node:http"
-import { ByteSize, Duration, Layer } from "effect"
+import { createServer, type Server } from "node:http"
+import { ByteSize, Duration, Effect, Layer } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { AdmissionLayer } from "./AdmissionLayer.ts"
 import { AuthorizationLayer } from "./AuthorizationLayer.ts"
 import { CommonProblemsLayer } from "./CommonProblemsLayer.ts"
+import * as Drain from "./Drain.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
 import { LoginAttemptsHandlers } from "./LoginAttemptsHandlers.ts"
 import { MaintenanceHandlers } from "./MaintenanceHandlers.ts"
 import { ProblemResponses } from "./ProblemResponses.ts"
 import { RefreshTokensHandlers } from "./RefreshTokensHandlers.ts"
 import { answerMalformedRequests } from "./malformedRequests.ts"
+import { withoutPlatformSpans } from "./requestSpan.ts"
 import { UsersHandlers } from "./UsersHandlers.ts"
 
 export interface ServerOptions {
@@ -32,11 +34,13 @@ export interface ServerOptions {
   readonly maxRequestsInFlight: number
   /** The time for an answer. */
   readonly answerTimeout: Duration.Duration
+  /** The time in which a stop lets idle connections go, each with the answer to its next request. */
+  readonly drainTime: Duration.Duration
   /** The time that requests under way have to finish when the service stops. */
   readonly shutdownTimeout: Duration.Duration
 }
 
-const routes = (options: ServerOptions) =>
+const routes = (options: ServerOptions, timeToStop: Effect.Effect<Duration.Duration>) =>
   Layer.mergeAll(
     HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
       Layer.provide([
@@ -52,7 +56,7 @@ const routes = (options: ServerOptions) =>
         AdmissionLayer({
           maxInFlight: options.maxRequestsInFlight,
           deadline: options.answerTimeout,
-          shutdownTimeout: options.shutdownTimeout,
+          timeToStop,
         }),
       ]),
     ),
@@ -60,38 +64,48 @@ const routes = (options: ServerOptions) =>
     ProblemResponses,
   )
 
-const listener = (options: ServerOptions) =>
-  NodeHttpServer.layer(
-    () => {
-      const server = createServer({
-        keepAliveTimeout: Duration.toMillis(options.keepAliveTimeout),
-        headersTimeout: Duration.toMillis(options.requestTimeout),
-        requestTimeout: Duration.toMillis(options.requestTimeout),
-        connectionsCheckingInterval: 1_000,
-      })
-      answerMalformedRequests(server)
-      return server
-    },
-    {
-      host: options.host,
-      port: options.port,
-      gracefulShutdownTimeout: options.shutdownTimeout,
-    },
-  )
+const makeServer = (options: ServerOptions) => {
+  const server = createServer({
+    keepAliveTimeout: Duration.toMillis(options.keepAliveTimeout),
+    headersTimeout: Duration.toMillis(options.requestTimeout),
+    requestTimeout: Duration.toMillis(options.requestTimeout),
+    connectionsCheckingInterval: 1_000,
+    // Asked for by ProblemResponses: Node would answer without a body.
+    requireHostHeader: false,
+  })
+  answerMalformedRequests(server)
+  return server
+}
 
-/** Listens and serves for as long as its scope is open; gives the `HttpServer` and its address. */
-export const layer = (options: ServerOptions) =>
-  HttpRouter.serve(routes(options), {
+/** The stop is `Drain`'s. */
+const listener = (server: Server, { host, port }: ServerOptions) =>
+  NodeHttpServer.layer(() => server, { host, port, disablePreemptiveShutdown: true })
+
+const serving = (options: ServerOptions) => {
+  const server = makeServer(options)
+  const timeToStop = Drain.makeCountdown(options.shutdownTimeout)
+  const served = HttpRouter.serve(routes(options, timeToStop), {
     disableLogger: true,
     disableListenLog: true,
     routerConfig: {
       caseSensitive: true,
       ignoreTrailingSlash: false,
       ignoreDuplicateSlashes: false,
-      // Longer than any value that a schema lets through, so that schemas are what refuses.
-      maxParamLength: 8_192,
+      // Longer than any request line that the listener takes, so that schemas are what refuses.
+      maxParamLength: 65_536,
     },
   }).pipe(
-    Layer.provideMerge(listener(options)),
-    Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, options.bodyLimit)),
+    Layer.provideMerge(listener(server, options)),
+    Layer.provide([
+      Layer.succeed(HttpIncomingMessage.MaxBodySize, options.bodyLimit),
+      withoutPlatformSpans,
+    ]),
   )
+  return Layer.provideMerge(
+    Drain.layer(server, { drainTime: options.drainTime, timeToStop }),
+    served,
+  )
+}
+
+/** Listens and serves for as long as its scope is open; gives the `HttpServer` and its address. */
+export const layer = (options: ServerOptions) => Layer.unwrap(Effect.sync(() => serving(options)))

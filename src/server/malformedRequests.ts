@@ -20,21 +20,43 @@ const problemOf = (code: string | undefined) => {
   }
 }
 
+interface ProblemAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+}
+
+const toAnswer = (problem: HttpServerRespondable.Respondable): ProblemAnswer => {
+  const { status, body } = Effect.runSync(HttpServerRespondable.toResponse(problem))
+  const bytes = body._tag === "Uint8Array" ? body.body : new Uint8Array()
+  return {
+    status,
+    headers: {
+      "content-type": "application/problem+json",
+      "content-length": String(bytes.byteLength),
+      "connection": "close",
+    },
+    body: bytes,
+  }
+}
+
 /** Node would answer without a body. */
 export const answerMalformedRequests = (server: Server) => {
+  server.on("checkExpectation", (_request, response) => {
+    const { status, headers, body } = toAnswer(new Problem.ExpectationFailed({}))
+    response.writeHead(status, headers).end(body)
+  })
+
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (!socket.writable || error.code === "ECONNRESET") {
       socket.destroy()
       return
     }
     const problem = problemOf(error.code)
-    const response = Effect.runSync(HttpServerRespondable.toResponse(problem))
-    const body = response.body._tag === "Uint8Array" ? response.body.body : new Uint8Array()
+    const { status, headers, body } = toAnswer(problem)
     const head = [
-      `HTTP/1.1 ${response.status} ${problem.title}`,
-      "Content-Type: application/problem+json",
-      `Content-Length: ${body.byteLength}`,
-      "Connection: close",
+      `HTTP/1.1 ${status} ${problem.title}`,
+      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     ]
     socket.write(`${head.join("\r\n")}\r\n\r\n`)
     socket.end(body)

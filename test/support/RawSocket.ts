@@ -12,6 +12,8 @@ const patience = 20_000
 
 export interface RawSocket {
   readonly send: (bytes: string | Uint8Array) => Effect.Effect<void>
+  /** Sends no more, but goes on listening. */
+  readonly end: Effect.Effect<void>
   /** Waits until what came back satisfies the predicate. */
   readonly waitFor: (predicate: (received: string) => boolean) => Effect.Effect<string>
   /** All that came back until the server closed the connection. */
@@ -60,6 +62,7 @@ export const open: Effect.Effect<
 
   return {
     send: (bytes) => Effect.sync(() => socket.write(bytes)),
+    end: Effect.sync(() => socket.end()),
     waitFor,
     received: waitFor(() => closed),
     destroy: Effect.sync(() => socket.destroy()),

@@ -65,6 +65,7 @@ export const testService = (overrides: Partial<Server.ServerOptions> = {}) =>
         keepAliveTimeout: Duration.seconds(30),
         maxRequestsInFlight: 512,
         answerTimeout: Duration.seconds(15),
+        drainTime: Duration.zero,
         shutdownTimeout: Duration.seconds(5),
         ...overrides,
       }),

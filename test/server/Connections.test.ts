@@ -1,0 +1,297 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { gzipSync } from "node:zlib"
+import { assertInvalid, assertJson, assertProblem, assertRefused } from "../support/answers.ts"
+import { aUserBody } from "../support/bodies.ts"
+import { get } from "../support/calls.ts"
+import { exchange, open, parseAnswers, rawRequest } from "../support/RawSocket.ts"
+import { keyWith, TestService } from "../support/TestService.ts"
+
+const json = "Content-Type: application/json"
+const authorization = `Authorization: Bearer ${keyWith("*")}`
+
+const aBody = () => JSON.stringify(aUserBody())
+
+/** The head of a request that keeps its connection. */
+const head = (...lines: ReadonlyArray<string>) => [...lines, "", ""].join("\r\n")
+
+layer(TestService)("connections", (it) => {
+  it.effect("answer what is no HTTP request with a problem, and are closed", () =>
+    Effect.gen(function* () {
+      for (
+        const bytes of [
+          "nonsense\r\n\r\n",
+          "GET\r\n\r\n",
+          "GET /livez HTTP/9.9\r\nHost: x\r\n\r\n",
+          "GET /livez HTTP/1.1\r\nHost x\r\n\r\n",
+          "GET /livez HTTP/1.1\r\n: x\r\n\r\n",
+          "GET /livez HTTP/1.1\r\nHost: x\r\nA B: c\r\n\r\n",
+          "GET /livez HTTP/1.1\r\nHost: x\r\nA: \u0000\r\n\r\n",
+          "GET /live\u0000z HTTP/1.1\r\nHost: x\r\n\r\n",
+          "get /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+          "G\u0000T /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+          "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+          Uint8Array.of(0x16, 3, 1, 0, 0xa5, 1, 0, 0, 0xa1, 3, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9),
+        ]
+      ) {
+        const answers = yield* exchange(bytes)
+        assert.lengthOf(answers, 1, String(bytes))
+        for (const answer of answers) assertProblem(answer, 400, "invalid-request")
+      }
+    }))
+
+  it.effect("refuse bodies whose length is told wrongly or twice", () =>
+    Effect.gen(function* () {
+      const request = (...headers: ReadonlyArray<string>) =>
+        rawRequest("POST /v1/users", [json, ...headers], "{}")
+      for (
+        const bytes of [
+          request("Content-Length: two"),
+          request("Content-Length: -2"),
+          request("Content-Length: 2, 2"),
+          request("Content-Length: 2", "Content-Length: 3"),
+          request("Content-Length: 99999999999999999999999999"),
+          request("Content-Length: 2", "Transfer-Encoding: chunked"),
+          request("Transfer-Encoding: chunked"),
+          request("Transfer-Encoding: chunked, chunked"),
+          request("Transfer-Encoding: xchunked"),
+          rawRequest(
+            "POST /v1/users",
+            [json, "Transfer-Encoding: chunked"],
+            "g\r\n{}\r\n0\r\n\r\n",
+          ),
+          rawRequest(
+            "POST /v1/users",
+            [json, "Transfer-Encoding: chunked"],
+            "-2\r\n{}\r\n0\r\n\r\n",
+          ),
+          rawRequest(
+            "POST /v1/users",
+            [json, "Transfer-Encoding: chunked"],
+            "ffffffffffffffffff\r\n{}\r\n0\r\n\r\n",
+          ),
+          rawRequest(
+            "POST /v1/users",
+            [json, "Transfer-Encoding: chunked"],
+            "1\r\n{}\r\n0\r\n\r\n",
+          ),
+        ]
+      ) {
+        const [answer] = yield* exchange(bytes)
+        assert.isDefined(answer, bytes)
+        if (answer !== undefined) assertRefused(answer)
+      }
+    }))
+
+  it.effect("that end before the body does leave nothing behind", () =>
+    Effect.gen(function* () {
+      const user = aUserBody()
+      const body = JSON.stringify(user)
+      yield* Effect.scoped(Effect.gen(function* () {
+        const socket = yield* open
+        yield* socket.send(
+          rawRequest("POST /v1/users", [json, `Content-Length: ${body.length + 1}`], body),
+        )
+        yield* socket.end
+        for (const answer of parseAnswers(yield* socket.received)) assertRefused(answer)
+      }))
+      assertProblem(yield* get(`/v1/users/by-email/${user["email"]}`), 404, "user-not-found")
+    }))
+
+  it.effect("do not take what follows a body for a part of it", () =>
+    Effect.gen(function* () {
+      const body = aBody()
+      const answers = yield* exchange(
+        head(
+          "POST /v1/users HTTP/1.1",
+          "Host: localhost",
+          authorization,
+          json,
+          `Content-Length: ${body.length}`,
+        ),
+        `${body}nonsense\r\n\r\n`,
+      )
+      const last = answers.at(-1)
+      assert.isDefined(last)
+      if (last !== undefined) assertProblem(last, 400, "invalid-request")
+    }))
+
+  it.effect("answer pipelined requests in their order", () =>
+    Effect.gen(function* () {
+      const body = aBody()
+      const answers = yield* exchange(
+        head("GET /livez HTTP/1.1", "Host: localhost") +
+          head(
+            "POST /v1/users HTTP/1.1",
+            "Host: localhost",
+            authorization,
+            json,
+            `Content-Length: ${body.length}`,
+          ) + body +
+          head("GET /v1/users/me HTTP/1.1", "Host: localhost", authorization) +
+          head("GET /nowhere HTTP/1.1", "Host: localhost") +
+          rawRequest("GET /readyz"),
+      )
+      assert.deepStrictEqual(answers.map(({ status }) => status), [200, 201, 400, 404, 200])
+    }))
+
+  it.effect("go on after a refused request whose body was read", () =>
+    Effect.gen(function* () {
+      const answers = yield* exchange(
+        head(
+          "POST /v1/users HTTP/1.1",
+          "Host: localhost",
+          authorization,
+          "Content-Type: text/plain",
+          "Content-Length: 5",
+        ) + "12345" + rawRequest("GET /livez"),
+      )
+      assert.deepStrictEqual(answers.map(({ status }) => status), [415, 200])
+    }))
+
+  it.effect("take requests byte by byte", () =>
+    Effect.gen(function* () {
+      const [answer] = yield* exchange(...rawRequest("GET /v1/users?limit=1"))
+      assert.strictEqual(answer?.status, 200)
+    }))
+
+  it.effect("take targets in absolute form, and refuse malformed ones", () =>
+    Effect.gen(function* () {
+      for (
+        const target of [
+          "http://localhost/v1/users?limit=1",
+          "http://example.com:8080/v1/users",
+          "HTTP://LOCALHOST/v1/users",
+        ]
+      ) {
+        const [answer] = yield* exchange(rawRequest(`GET ${target}`))
+        assert.strictEqual(answer?.status, 200, target)
+      }
+      for (
+        const target of [
+          "http://",
+          "http:///v1/users",
+          "http://localhost/v1/users/%ff",
+          "http://localhost",
+          "v1/users",
+          "ftp://localhost/v1/users",
+          "?limit=1",
+          "/v1/users/\\",
+          "/v1/users/|",
+          "/v1/users/<>",
+          '/v1/users/"',
+          "/v1/users/\u00e9",
+          Buffer.from("/v1/users/é").toString("latin1"),
+        ]
+      ) {
+        const [answer] = yield* exchange(Buffer.from(rawRequest(`GET ${target}`), "latin1"))
+        assert.isDefined(answer, target)
+        if (answer !== undefined) assertRefused(answer)
+      }
+    }))
+
+  it.effect("ask for the body of a request that expects to be asked", () =>
+    Effect.gen(function* () {
+      yield* Effect.scoped(Effect.gen(function* () {
+        const body = aBody()
+        const socket = yield* open
+        yield* socket.send(
+          rawRequest("POST /v1/users", [
+            json,
+            "Expect: 100-continue",
+            `Content-Length: ${body.length}`,
+          ]),
+        )
+        yield* socket.waitFor((received) => received.includes("100 Continue\r\n\r\n"))
+        yield* socket.send(body)
+        const answers = parseAnswers(yield* socket.received)
+        assert.deepStrictEqual(answers.map(({ status }) => status), [100, 201])
+      }))
+    }))
+
+  it.effect("do not ask for a body that is not wanted", () =>
+    Effect.gen(function* () {
+      const expecting = (line: string, ...headers: ReadonlyArray<string>) =>
+        exchange(rawRequest(line, [json, "Expect: 100-continue", ...headers]))
+      const [unknown] = yield* expecting("POST /nowhere", "Content-Length: 10")
+      assert.strictEqual(unknown?.status, 404)
+      const [type] = yield* exchange(
+        rawRequest("POST /v1/users", [
+          "Content-Type: text/plain",
+          "Expect: 100-continue",
+          "Content-Length: 10",
+        ]),
+      )
+      assert.strictEqual(type?.status, 415)
+    }))
+
+  it.effect("refuse other expectations", () =>
+    Effect.gen(function* () {
+      const [answer] = yield* exchange(rawRequest("GET /livez", ["Expect: 200-ok"]))
+      assert.isDefined(answer)
+      if (answer !== undefined) assertProblem(answer, 417, "expectation-failed")
+    }))
+
+  it.effect("refuse headers and targets that are too large", () =>
+    Effect.gen(function* () {
+      for (
+        const bytes of [
+          rawRequest("GET /livez", [`X-Large: ${"x".repeat(100_000)}`]),
+          rawRequest("GET /livez", Array.from({ length: 5000 }, (_, n) => `X-${n}: ${n}`)),
+          rawRequest(`GET /v1/users/by-google-id/${"x".repeat(100_000)}`),
+          rawRequest(`GET /v1/users?cursor=${"x".repeat(100_000)}`),
+        ]
+      ) {
+        const [answer] = yield* exchange(bytes)
+        assert.isDefined(answer)
+        if (answer !== undefined) assertProblem(answer, 431, "headers-too-large")
+      }
+    }))
+
+  it.effect("take one content type, and no content coding", () =>
+    Effect.gen(function* () {
+      const body = aBody()
+      const send = (bytes: string | Uint8Array, ...headers: ReadonlyArray<string>) =>
+        exchange(
+          rawRequest("POST /v1/users", [...headers, `Content-Length: ${bytes.length}`]),
+          bytes,
+        )
+      for (const headers of [["Content-Type: text/plain", json], [`${json}, text/plain`]]) {
+        const [answer] = yield* send(body, ...headers)
+        assert.isDefined(answer)
+        if (answer !== undefined) assertProblem(answer, 415, "unsupported-media-type")
+      }
+      const [compressed] = yield* send(gzipSync(body), json, "Content-Encoding: gzip")
+      assert.isDefined(compressed)
+      if (compressed !== undefined) assertInvalid(compressed, "body")
+      const [identity] = yield* send(body, json, "Content-Encoding: identity")
+      assert.strictEqual(identity?.status, 201)
+    }))
+
+  it.effect("are not upgraded", () =>
+    Effect.gen(function* () {
+      for (const protocol of ["websocket", "h2c"]) {
+        const [answer] = yield* exchange(
+          rawRequest("GET /v1/users?limit=1", [`Upgrade: ${protocol}`]).replace(
+            "Connection: close",
+            "Connection: Upgrade, close",
+          ),
+        )
+        assert.strictEqual(answer?.status, 200, protocol)
+      }
+    }))
+
+  it.effect("of HTTP/1.0 are answered and closed", () =>
+    Effect.gen(function* () {
+      const [answer] = yield* exchange("GET /livez HTTP/1.0\r\n\r\n")
+      assert.isDefined(answer)
+      if (answer !== undefined) assertJson(answer, 200)
+    }))
+
+  it.effect("without a host are refused, unless they speak HTTP/1.0", () =>
+    Effect.gen(function* () {
+      const [answer] = yield* exchange("GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n")
+      assert.isDefined(answer)
+      if (answer !== undefined) assertInvalid(answer, "host")
+    }))
+})
