@@ -1,0 +1,83 @@
+/**
+ * The model's values as the repositories take them, and their rows as the model has them.
+ */
+import { DateTime, Redacted, Schema } from "effect"
+import { Email } from "../../src/domain/Email.ts"
+import { IpAddress } from "../../src/domain/IpAddress.ts"
+import { LoginAttempt } from "../../src/domain/LoginAttempt.ts"
+import { type Page, Place } from "../../src/domain/Page.ts"
+import { type RefreshToken, TokenHash } from "../../src/domain/RefreshToken.ts"
+import { GoogleId, User, UserId, Version } from "../../src/domain/User.ts"
+import { aPasswordHash } from "../support/factories.ts"
+import { fromDateTime, toDateTime } from "./Instant.ts"
+import type { Call } from "./Tables.ts"
+import type { NewAttempt, NewSuccessor, NewUser } from "./values.ts"
+
+export const userJson = ({ updatedAt: _, ...user }: User) => ({
+  ...user,
+  passwordHash: user.passwordHash === null ? null : Redacted.value(user.passwordHash),
+  createdAt: DateTime.formatIso(user.createdAt),
+})
+
+export const tokenJson = ({ revokedAt, userAgent: _, ...token }: RefreshToken) => ({
+  ...token,
+  expiresAt: fromDateTime(token.expiresAt),
+  createdAt: DateTime.formatIso(token.createdAt),
+  isRevoked: revokedAt !== null,
+})
+
+export const attemptJson = ({ userAgent: _, failureReason: __, ...attempt }: LoginAttempt) => ({
+  ...attempt,
+  attemptedAt: fromDateTime(attempt.attemptedAt),
+})
+
+export const pageJson = <A>({ items, next }: Page<A>, toJson: (item: A) => unknown) => ({
+  items: items.map(toJson),
+  next: next === null ? null : { createdAt: DateTime.formatIso(next.createdAt), id: next.id },
+})
+
+export const toPlace = ({ after }: Call) =>
+  after === null ? undefined : new Place({
+    createdAt: DateTime.makeUnsafe(after.createdAt),
+    id: after.id,
+  })
+
+export const toPrecondition = ({ ifVersion }: Call) =>
+  ifVersion === undefined ? {} : { ifVersion: ifVersion.map((version) => Version.make(version)) }
+
+export const toUser = (user: NewUser) =>
+  User.insert.make({
+    ...user,
+    email: Email.make(user.email),
+    passwordHash: user.passwordHash === null ? null : aPasswordHash(user.passwordHash),
+    googleId: user.googleId === null ? null : GoogleId.make(user.googleId),
+  })
+
+export const toChanges = ({ email, passwordHash, googleId, ...others }: Partial<NewUser>) =>
+  User.update.make({
+    ...others,
+    ...(email === undefined ? {} : { email: Email.make(email) }),
+    ...(passwordHash === undefined
+      ? {}
+      : { passwordHash: passwordHash === null ? null : aPasswordHash(passwordHash) }),
+    ...(googleId === undefined
+      ? {}
+      : { googleId: googleId === null ? null : GoogleId.make(googleId) }),
+  })
+
+export const toAddress = Schema.decodeSync(IpAddress)
+
+export const toAttempt = ({ userId, email, ipAddress, success }: NewAttempt) =>
+  LoginAttempt.insert.make({
+    userId: userId === null ? null : UserId.make(userId),
+    email: Email.make(email),
+    ipAddress: toAddress(ipAddress),
+    success,
+  })
+
+export const toSuccessor = ({ tokenHash, expiresAt, ipAddress }: NewSuccessor) => ({
+  tokenHash: TokenHash.make(tokenHash),
+  expiresAt: toDateTime(expiresAt),
+  userAgent: null,
+  ipAddress: ipAddress === null ? null : toAddress(ipAddress),
+})
