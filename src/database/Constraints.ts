@@ -4,7 +4,7 @@
  * Never the message text (it is translated) and never the detail (it holds the failing row).
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-import { Data, Effect, Predicate, Schema, SchemaIssue } from "effect"
+import { Data, Effect, Predicate, Schedule, Schema, SchemaIssue } from "effect"
 import { SqlError } from "effect/sql"
 import { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { TokenHashTaken } from "../domain/RefreshToken.ts"
@@ -36,10 +36,22 @@ export class UnexpectedDatabaseError extends Data.Error<{
 
 /**
  * SQLSTATEs and classes that say "not now" instead of "not like this": connection failures, too
- * many connections or too little memory, operator intervention (shutdown, a cancelled statement),
- * a standby that is read-only, serialization failures, deadlocks, lock and transaction timeouts.
+ * many connections or too little memory, operator intervention (shutdown, a cancelled statement), a
+ * database that is gone or lets nobody in, a standby that is read-only, serialization failures, deadlocks, lock and transaction timeouts.
  */
-const unavailable = ["08", "53", "57", "25006", "25P03", "25P04", "40001", "40P01", "55P03"]
+const unavailable = [
+  "08",
+  "53",
+  "57",
+  "25006",
+  "25P03",
+  "25P04",
+  "3D000",
+  "40001",
+  "40P01",
+  "55000",
+  "55P03",
+]
 
 const property = (value: unknown, name: string): string | null =>
   Predicate.hasProperty(value, name) && Predicate.isString(value[name]) ? value[name] : null
@@ -51,6 +63,19 @@ export const codeOf = (error: SqlError.SqlError): string | null =>
 /** Name of the constraint that an error is about, if it is about one. */
 export const constraintOf = (error: SqlError.SqlError): string | null =>
   property(error.reason.cause, "constraint")
+
+/** Serialization failures and deadlocks: given up in favour of another transaction. */
+const isConflict = (error: unknown): boolean =>
+  SqlError.isSqlError(error) && ["40001", "40P01"].includes(codeOf(error) ?? "")
+
+const soon = Schedule.exponential("10 millis").pipe(Schedule.jittered)
+
+/**
+ * Runs a whole transaction, or a statement that is its own, up to four times while it is given up in
+ * favour of others. It was rolled back each time, so that nothing is done twice.
+ */
+export const retryConflicts = <A, E, R>(transaction: Effect.Effect<A, E, R>) =>
+  Effect.retry(transaction, { while: isConflict, times: 3, schedule: soon })
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 

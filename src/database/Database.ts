@@ -5,11 +5,12 @@
  * statement, a lock and an idle transaction may take, so that no client can hold the pool for long.
  */
 import { PgClient, PgConnection } from "@effect/sql-pg"
-import { Duration, Effect, type Layer, Schema } from "effect"
-import type { SqlClient, SqlError } from "effect/sql"
+import { Data, Duration, Effect, type Layer, Schema } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
 import type { ConnectionParameters } from "./ConnectionParameters.ts"
-import { codeOf } from "./Constraints.ts"
+import { codeOf, interpretErrors } from "./Constraints.ts"
 import * as Unreachable from "./DatabaseUnreachable.ts"
+import * as PatientSocket from "./PatientSocket.ts"
 
 export interface DatabaseOptions {
   readonly connection: ConnectionParameters
@@ -107,6 +108,27 @@ const connect = Effect.fn("Database.connect")(
   },
 )
 
+/** The server answers, but is a standby, or somebody made it read-only. */
+export class DatabaseReadOnly extends Data.TaggedError("DatabaseReadOnly") {
+  override readonly message = "The database is read-only"
+}
+
+/** Fails when statements that write would. */
+export const requireWritable = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const readOnly = yield* interpretErrors()(
+    sql`SELECT WHERE current_setting('transaction_read_only')::boolean`,
+  )
+  if (readOnly.length > 0) return yield* new DatabaseReadOnly()
+}).pipe(Effect.withSpan("Database.requireWritable"))
+
+/** Without a bound on statements, there is none on the server's silence. */
+const patientStream = (
+  { connection, statementTimeout }: DatabaseOptions,
+  { ssl }: PgClient.PgPoolConfig,
+): PgClient.PgPoolConfig["stream"] =>
+  statementTimeout && (() => PatientSocket.open({ ...connection, ssl }, statementTimeout))
+
 /**
  * `PgClient` and `SqlClient` on a pool. Fails at the start where the server cannot be used; once it
  * has been, an outage is an error of the statements that run into it, and the pool reconnects.
@@ -119,6 +141,6 @@ export const layer = (
 > =>
   PgClient.layerFrom(Effect.flatMap(connect(options), (config) =>
     Effect.mapError(
-      PgClient.make(config),
+      PgClient.make({ ...config, stream: patientStream(options, config) }),
       (error) => Unreachable.fromSqlError(options.connection, error),
     )))

@@ -47,6 +47,8 @@ export const withSession =
     Effect.scoped(Effect.gen(function* () {
       const sql = yield* PgClient.makeClient({
         ...client.config,
+        // The service's sockets give up a statement that takes as long as a migration may.
+        stream: undefined,
         applicationName: "latchkey migrate",
         transformQueryNames: undefined,
         transformResultNames: undefined,

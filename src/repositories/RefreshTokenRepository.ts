@@ -31,6 +31,7 @@ import { pageOf, startAfter } from "./paging.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
 import { makeRotate } from "./rotate.ts"
 import { withSavepoint } from "./savepoint.ts"
+import { inTransaction } from "./transaction.ts"
 
 /** Which tokens of a user: the valid ones, the others, or all. */
 export interface ListOptions {
@@ -258,7 +259,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
           const except = options?.exceptTokenHash ?? null
           return (yield* revokeAll({ userId, except })).length
         },
-        sql.withTransaction,
+        inTransaction(sql),
         interpretErrors(),
       )
 

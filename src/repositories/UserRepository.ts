@@ -21,6 +21,7 @@ import {
 } from "../domain/User.ts"
 import { createOnce } from "./Idempotency.ts"
 import { pageOf, startAfter } from "./paging.ts"
+import { makeRemoveUser } from "./removeUser.ts"
 import { withSavepoint } from "./savepoint.ts"
 
 /** The change or deletion happens only if the user is in one of these versions. */
@@ -160,16 +161,6 @@ export class UserRepository extends Context.Service<UserRepository, {
         },
       })
 
-      const remove = SqlSchema.findOneOption({
-        Request: Schema.Struct({ id: UserId, versions: Schema.NullOr(Schema.Array(Version)) }),
-        Result: Schema.Struct({ id: UserId }),
-        execute: ({ id, versions }) =>
-          sql`
-            DELETE FROM users
-            WHERE id = ${id} AND (${versions}::text[] IS NULL OR version::text = ANY(${versions}))
-            RETURNING id`,
-      })
-
       const findPage = SqlSchema.findAll({
         Request: Schema.Struct({
           createdAt: Schema.String,
@@ -185,6 +176,8 @@ export class UserRepository extends Context.Service<UserRepository, {
             ORDER BY created_at, id
             LIMIT ${limit}`,
       })
+
+      const removeUser = makeRemoveUser(sql)
 
       const getById = Effect.fn("UserRepository.getById")(findById, interpretErrors())
       const getByEmail = Effect.fn("UserRepository.getByEmail")(findByEmail, interpretErrors())
@@ -258,14 +251,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         id: UserId,
         precondition: Precondition = {},
       ) {
-        const versions = precondition.ifVersion ?? null
-        // The cascade takes as long as the user has rows, which the bound of other statements is not
-        // made for.
-        const removed = yield* sql`SELECT set_config('statement_timeout', '10min', true)`.pipe(
-          Effect.andThen(remove({ id, versions })),
-          sql.withTransaction,
-          interpretErrors(),
-        )
+        const removed = yield* removeUser(id, precondition.ifVersion ?? null)
         if (Option.isNone(removed)) return yield* explainMiss(id, precondition)
       })
 

@@ -1,15 +1,18 @@
 import { Effect, Option } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
+import { retryConflicts } from "../database/Constraints.ts"
 
 /**
  * Runs a statement that may violate a constraint. In a transaction of the caller it gets a savepoint,
  * or the violation would spoil the transaction: neither could the reason be looked up, nor could the
- * caller do something else instead. Outside of one the statement is its own transaction.
+ * caller do something else instead. Outside of one the statement is its own transaction, and may be
+ * repeated after a conflict.
  */
 export const withSavepoint =
   (sql: SqlClient.SqlClient) =>
   <A, E, R>(write: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> =>
     Effect.flatMap(
       Effect.serviceOption(sql.transactionService),
-      (transaction) => Option.isSome(transaction) ? sql.withTransaction(write) : write,
+      (transaction) =>
+        Option.isSome(transaction) ? sql.withTransaction(write) : retryConflicts(write),
     )

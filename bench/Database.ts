@@ -1,0 +1,98 @@
+/** The PostgreSQL that all contestants use, and the benchmark's own connection to it. */
+import { NodeServices } from "@effect/platform-node"
+import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { SqlClient } from "effect/sql"
+import * as Client from "../src/database/Database.ts"
+import * as DatabaseUrl from "../src/database/DatabaseUrl.ts"
+import { EmbeddedPostgres } from "../src/database/EmbeddedPostgres.ts"
+import { Migrator } from "../src/migrator/Migrator.ts"
+import { cache } from "./contestants.ts"
+import { Failure } from "./Failure.ts"
+
+const variable = "BENCH_DATABASE_URL"
+
+const failure = (what: string) => (cause: unknown) =>
+  new Failure({ message: `${what}: ${cause instanceof Error ? cause.message : cause}` })
+
+/** A client of its own, because vacuums and fills take longer than statements of the service may. */
+const client = (url: URL) =>
+  Layer.unwrap(Effect.gen(function* () {
+    const { parameters } = yield* DatabaseUrl.parse(Redacted.make(url.href), { variable })
+    return Client.layer({ connection: parameters, maxConnections: 1 })
+  })).pipe(Layer.provide(NodeServices.layer), (layer) => Layer.fresh(layer))
+
+/** Runs statements one after the other on a database. */
+const runOn = (url: URL, statements: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* Effect.forEach(statements, (statement) => sql.unsafe(statement))
+  }).pipe(
+    Effect.provide(client(url)),
+    Effect.mapError(failure("The database refused a statement")),
+  )
+
+/** The embedded server, unless a variable names one. */
+const server = Effect.gen(function* () {
+  const given = Deno.env.get(variable)
+  if (given !== undefined) return new URL(given)
+  const context = yield* Layer.build(
+    EmbeddedPostgres.layer({ dataDir: `${cache}/postgres`, durable: true, maxConnections: 200 }),
+  )
+  const { connection } = Context.get(context, EmbeddedPostgres)
+  const url = new URL(`postgres://${connection.host}:${connection.port}/${connection.database}`)
+  url.username = connection.username ?? ""
+  url.password = Redacted.isRedacted(connection.password) ? Redacted.value(connection.password) : ""
+  return url
+}).pipe(Effect.mapError(failure("PostgreSQL does not start")))
+
+export class Database extends Context.Service<Database, {
+  readonly url: URL
+  readonly version: string
+  /** The settings that decide whether a commit survives a crash. */
+  readonly durability: string
+  readonly run: (statements: ReadonlyArray<string>) => Effect.Effect<void, Failure>
+  readonly query: <A extends object>(
+    statement: string,
+  ) => Effect.Effect<ReadonlyArray<A>, Failure>
+}>()("latchkey/bench/Database") {
+  /** A new, migrated database, dropped when the layer closes. */
+  static readonly layer = Layer.effect(
+    Database,
+    Effect.gen(function* () {
+      const maintenance = yield* server
+      const name = `bench_${crypto.randomUUID().slice(0, 8)}`
+      yield* Effect.acquireRelease(
+        runOn(maintenance, [`CREATE DATABASE ${name}`]),
+        () => Effect.ignore(runOn(maintenance, [`DROP DATABASE ${name} WITH (FORCE)`])),
+      )
+      const url = new URL(maintenance)
+      url.pathname = name
+      // Peers differ in what they try first.
+      url.searchParams.set("sslmode", "disable")
+      const services = yield* Layer.build(
+        Layer.provideMerge(Migrator.layer, client(url)),
+      ).pipe(Effect.mapError(failure("The new database cannot be reached")))
+      yield* Context.get(services, Migrator).up().pipe(
+        Effect.mapError(failure("The new database cannot be migrated")),
+      )
+      const sql = Context.get(services, SqlClient.SqlClient)
+      const query = <A extends object>(statement: string) =>
+        sql.unsafe<A>(statement).pipe(Effect.mapError(failure("A query failed")))
+      const setting = (name: string) =>
+        query<Record<string, string>>(`SHOW ${name}`).pipe(
+          Effect.map(([row]) => Option.getOrThrow(Option.fromNullishOr(row?.[name]))),
+        )
+      const durability = ["fsync", "synchronous_commit", "full_page_writes"]
+      return Database.of({
+        url,
+        version: yield* setting("server_version"),
+        durability: (yield* Effect.forEach(
+          durability,
+          (name) => Effect.map(setting(name), (value) => `${name} ${value}`),
+        )).join(", "),
+        run: (statements) => Effect.forEach(statements, query, { discard: true }),
+        query,
+      })
+    }),
+  )
+}

@@ -1,0 +1,107 @@
+/**
+ * What the benchmark's database holds, as a rule that SQL and the load generator both follow: row
+ * `i` of a table has the same key on both sides, so that no list of keys has to be handed over.
+ */
+import { createHash } from "node:crypto"
+
+export interface Size {
+  readonly users: number
+  readonly tokens: number
+  readonly attempts: number
+}
+
+/** Twice as many tokens as users, and five times as many attempts. */
+export const sizeOf = (users: number): Size => ({ users, tokens: 2 * users, attempts: 5 * users })
+
+/** Spread over the index like the random ids of production. */
+export const userId = (i: number): string => {
+  const hash = createHash("md5").update(`user-${i}`).digest("hex")
+  return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-4${hash.slice(13, 16)}-8${hash.slice(17, 20)}-` +
+    hash.slice(20)
+}
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
+
+export const tokenHash = (i: number): string => sha256(`token-${i}`)
+
+/** A live token that was put there for one request of one run to use up. */
+export const preparedTokenHash = (run: number, i: number): string => sha256(`prepared-${run}-${i}`)
+
+/** Of ten tokens in a row, one is expired and one revoked. */
+export const isLive = (i: number): boolean => i % 10 > 1
+
+/** What marks the rows that runs add, so that they can be taken away again. */
+export const addedBy = "bench"
+
+export const functions = [
+  `CREATE SCHEMA bench`,
+  `CREATE FUNCTION bench.user_id(i bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
+    RETURN overlay(overlay(md5('user-' || i::text) PLACING '4' FROM 13) PLACING '8' FROM 17)::uuid`,
+  `CREATE FUNCTION bench.token_hash(i bigint) RETURNS text IMMUTABLE LANGUAGE sql
+    RETURN encode(sha256(('token-' || i::text)::bytea), 'hex')`,
+  `CREATE FUNCTION bench.prepared_token_hash(run bigint, i bigint) RETURNS text
+    IMMUTABLE LANGUAGE sql
+    RETURN encode(sha256(('prepared-' || run::text || '-' || i::text)::bytea), 'hex')`,
+]
+
+/** Fills the tables. Vacuums come from the benchmark between rounds, not in the middle of a run. */
+export const fill = ({ users, tokens, attempts }: Size): ReadonlyArray<string> => [
+  ...["users", "refresh_tokens", "login_attempts"].map((table) =>
+    `ALTER TABLE ${table} SET (autovacuum_enabled = false)`
+  ),
+  `INSERT INTO users (id, email, full_name, password_hash, auth_provider, google_id, created_at)
+    SELECT
+      bench.user_id(i),
+      'User.' || i || '@example.com',
+      CASE WHEN i % 2 = 0 THEN 'User number ' || i END,
+      CASE WHEN i % 4 > 0 THEN '$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$' || md5(i::text) END,
+      (CASE WHEN i % 4 = 0 THEN 'google' ELSE 'email' END)::auth_provider_enum,
+      CASE WHEN i % 4 = 0 THEN 'google-' || i END,
+      now() - make_interval(mins => (i % 500000)::int)
+    FROM generate_series(1, ${users}::bigint) AS i`,
+  `INSERT INTO refresh_tokens (
+      user_id, token_hash, expires_at, created_at, revoked_at, user_agent, ip_address
+    )
+    SELECT
+      bench.user_id(1 + i % ${users}),
+      bench.token_hash(i),
+      CASE WHEN i % 10 = 0 THEN now() - interval '1 day' ELSE now() + interval '30 days' END,
+      now() - make_interval(mins => (i % 40000)::int),
+      CASE WHEN i % 10 = 1 THEN now() - interval '1 hour' END,
+      'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
+      ('192.0.2.' || i % 250)::inet
+    FROM generate_series(1, ${tokens}::bigint) AS i`,
+  // The last two days, every other attempt of a user failed: the last day, which is asked for, has
+  // about one failure of each user.
+  `INSERT INTO login_attempts (
+      user_id, email, ip_address, user_agent, success, failure_reason, attempted_at
+    )
+    SELECT
+      bench.user_id(1 + i % ${users}),
+      'User.' || 1 + i % ${users} || '@example.com',
+      ('192.0.2.' || i % 250)::inet,
+      'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
+      i / ${users} % 2 = 1,
+      CASE WHEN i / ${users} % 2 = 0 THEN 'wrong password' END,
+      now() - make_interval(mins => (i % 2880)::int)
+    FROM generate_series(1, ${attempts}::bigint) AS i`,
+  `VACUUM (ANALYZE) users, refresh_tokens, login_attempts`,
+]
+
+/** Live tokens for a run of requests each of which uses one up. */
+export const prepareTokens = (size: Size, run: number, count: number): string =>
+  `INSERT INTO refresh_tokens (user_id, token_hash, expires_at, user_agent)
+    SELECT
+      bench.user_id(1 + i * 7919 % ${size.users}),
+      bench.prepared_token_hash(${run}, i),
+      '2099-01-01 00:00:00+00',
+      '${addedBy}'
+    FROM generate_series(0, ${count}::bigint - 1) AS i`
+
+/** Takes away what runs added, so that each round meets the same tables. */
+export const cleanUp: ReadonlyArray<string> = [
+  `DELETE FROM refresh_tokens WHERE user_agent = '${addedBy}'`,
+  `DELETE FROM login_attempts WHERE user_agent = '${addedBy}'`,
+  `DELETE FROM users WHERE email LIKE '${addedBy}.%'`,
+  `VACUUM (ANALYZE) users, refresh_tokens, login_attempts`,
+]

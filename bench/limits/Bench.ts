@@ -1,0 +1,113 @@
+/**
+ * What the runs in this folder share: a durable PostgreSQL, the service as its users start it, load
+ * from a process of its own, and SQL on the side.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { createHash } from "node:crypto"
+import { Context, Effect, FileSystem, Layer, Redacted, Schema, Stream } from "effect"
+import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import * as Database from "../../src/database/Database.ts"
+import { EmbeddedPostgres } from "../../src/database/EmbeddedPostgres.ts"
+import { Migrator } from "../../src/migrator/Migrator.ts"
+import type { Load } from "./closedLoop.ts"
+
+const key = "benchmark-key"
+
+const LoadResult = Schema.fromJsonString(Schema.Struct({
+  statuses: Schema.Record(Schema.String, Schema.Number),
+  p50: Schema.Number,
+  p99: Schema.Number,
+  max: Schema.Number,
+}))
+
+/** The service under load, on a migrated database of its own; `SqlClient` is on the same database. */
+export class Bench extends Context.Service<Bench, {
+  readonly port: number
+}>()("latchkey/bench/Bench") {
+  /** `environment` is added to what the service is started with. */
+  static readonly layer = (environment: Record<string, string> = {}) =>
+    Layer.effect(
+      Bench,
+      Effect.gen(function* () {
+        const { host, port, username, password, database } = (yield* EmbeddedPostgres).connection
+        yield* Migrator.use((migrator) => migrator.up())
+        const secret = Redacted.isRedacted(password) ? String(Redacted.value(password)) : ""
+        const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+        const service = yield* spawner.spawn(
+          ChildProcess.make(Deno.execPath(), ["run", "-A", "src/main.ts"], {
+            extendEnv: true,
+            env: {
+              PORT: "0",
+              LOG_FORMAT: "logfmt",
+              DATABASE_URL: `postgres://${username}:${
+                encodeURIComponent(secret)
+              }@${host}:${port}/${database}`,
+              API_KEYS: JSON.stringify([{
+                name: "benchmark",
+                sha256: createHash("sha256").update(key).digest("hex"),
+                scopes: ["*"],
+              }]),
+              ...environment,
+            },
+            stderr: "inherit",
+          }),
+        )
+        const listening = yield* service.stdout.pipe(
+          Stream.decodeText(),
+          Stream.splitLines,
+          Stream.filter((line) => line.includes("Listening on")),
+          Stream.runHead,
+          Effect.flatMap(Effect.fromOption),
+        )
+        return { port: Number(/:(\d+)/.exec(listening.slice(listening.indexOf("http:") + 5))?.[1]) }
+      }),
+    ).pipe(
+      Layer.provide(Migrator.layer),
+      Layer.provideMerge(
+        Layer.unwrap(
+          EmbeddedPostgres.use(({ connection }) => Effect.succeed(Database.layer({ connection }))),
+        ),
+      ),
+      Layer.provide(
+        Layer.unwrap(Effect.gen(function* () {
+          const fs = yield* FileSystem.FileSystem
+          const dataDir = yield* fs.makeTempDirectoryScoped({ prefix: "latchkey-bench-" })
+          return EmbeddedPostgres.layer({ dataDir, durable: true })
+        })),
+      ),
+      Layer.provideMerge(NodeServices.layer),
+    )
+}
+
+/** A request with the key, as it goes over the wire. */
+export const requestOf = (method: string, target: string, body?: object) => {
+  const json = body === undefined ? "" : JSON.stringify(body)
+  return [
+    `${method} ${target} HTTP/1.1`,
+    "Host: 127.0.0.1",
+    `Authorization: Bearer ${key}`,
+    ...(body === undefined
+      ? []
+      : ["Content-Type: application/json", `Content-Length: ${json.length}`]),
+    "",
+    json,
+  ].join("\r\n")
+}
+
+/** Puts load on the service. */
+export const load = Effect.fnUntraced(function* (options: Omit<Load, "port">) {
+  const { port } = yield* Bench
+  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+  const output = yield* spawner.string(
+    ChildProcess.make(Deno.execPath(), [
+      "run",
+      "--allow-net",
+      "bench/limits/closedLoop.ts",
+      JSON.stringify({ port, ...options }),
+    ]),
+  )
+  const { statuses, ...latency } = yield* Schema.decodeEffect(LoadResult)(output)
+  const succeeded = Object.entries(statuses)
+    .reduce((sum, [status, count]) => status.startsWith("2") ? sum + count : sum, 0)
+  return { statuses, ...latency, goodput: succeeded / options.seconds }
+})

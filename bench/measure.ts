@@ -1,0 +1,175 @@
+/** Runs every contestant through every operation, in rounds that interleave them. */
+import { Console, Effect } from "effect"
+import { cleanUp, prepareTokens, type Size } from "./data.ts"
+import { Database } from "./Database.ts"
+import { Failure } from "./Failure.ts"
+import { Generator } from "./Generator.ts"
+import type { Operation } from "./operations.ts"
+import * as Pgbench from "./pgbench.ts"
+import type { Server } from "./Server.ts"
+
+export interface Plan {
+  readonly size: Size
+  readonly operations: ReadonlyArray<Operation>
+  readonly servers: ReadonlyArray<Server>
+  readonly pgbench: boolean
+  readonly rounds: number
+  readonly connections: number
+  readonly warmUp: number
+  readonly seconds: number
+}
+
+/** What one run gave. */
+export interface Sample {
+  readonly contestant: string
+  readonly operation: string
+  readonly connections: number
+  readonly requestsPerSecond: number
+  readonly p50: number
+  readonly p99: number
+  readonly cpu?: number | undefined
+  readonly errors: number
+}
+
+export const pgbenchName = "pgbench, no HTTP"
+
+/** Requests per second to prepare tokens for while it is not known how many a server answers. */
+const highestRate = 15_000
+
+interface Load {
+  readonly operation: Operation
+  readonly connections: number
+  readonly warmUp: number
+  readonly seconds: number
+}
+
+export const make = Effect.fnUntraced(function* (plan: Plan) {
+  const database = yield* Database
+  const generator = yield* Generator
+  const { size } = plan
+  const rates = new Map<string, number>()
+  let runs = 0
+
+  /** A number that no other run has, and for how many requests it has tokens. */
+  const prepare = Effect.fnUntraced(function* (contestant: string, load: Load) {
+    const { operation, connections, warmUp, seconds } = load
+    const run = ++runs
+    if (operation.tokens === 0) return { run, requests: Number.MAX_SAFE_INTEGER }
+    const key = `${contestant} ${operation.name} ${connections}`
+    const rate = rates.get(key) ?? (connections === 1 ? highestRate / 4 : highestRate)
+    // Twice what it takes at that rate, which may have been that of a server not yet warm.
+    const requests = Math.ceil((warmUp + seconds) * rate * 2)
+    yield* database.run([prepareTokens(size, run, Math.ceil(requests * operation.tokens) + 3)])
+    return { run, requests }
+  })
+
+  /** So that none pays for what another has written; not every role may ask for it. */
+  const settle = Effect.ignore(database.run(["CHECKPOINT"]))
+
+  const ofServer = Effect.fnUntraced(function* (server: Server, load: Load) {
+    const { name } = server.contestant
+    const { operation, connections, warmUp, seconds } = load
+    const { run, requests } = yield* prepare(name, load)
+    if (operation.kind !== "read") yield* settle
+    const result = yield* generator.run({
+      operation: operation.name,
+      port: server.port,
+      pid: server.pid,
+      connections,
+      warmUp,
+      seconds,
+      requests,
+      size,
+      run,
+    })
+    if (result.requestsPerSecond === 0) {
+      return yield* new Failure({
+        message: `${name} answered nothing for ${operation.name}: ${
+          result.firstError ?? "no error"
+        }`,
+      })
+    }
+    rates.set(`${name} ${operation.name} ${connections}`, result.requestsPerSecond)
+    if (result.firstError !== undefined) yield* Console.error(`  ${name}: ${result.firstError}`)
+    const sample: Sample = { contestant: name, operation: operation.name, connections, ...result }
+    return sample
+  })
+
+  const ofPgbench = Effect.fnUntraced(function* (load: Load) {
+    const { operation, connections, seconds } = load
+    // It takes a second and more beyond what it is asked to.
+    const { run, requests } = yield* prepare(pgbenchName, { ...load, warmUp: 2 })
+    if (operation.kind !== "read") yield* settle
+    const { answered, ...result } = yield* Pgbench.measure({
+      url: database.url,
+      operation: operation.name,
+      connections,
+      seconds,
+      size,
+      run,
+    })
+    if (answered > requests) {
+      return yield* new Failure({ message: `pgbench ran out of tokens for ${operation.name}` })
+    }
+    rates.set(`${pgbenchName} ${operation.name} ${connections}`, result.requestsPerSecond)
+    const sample: Sample = {
+      contestant: pgbenchName,
+      operation: operation.name,
+      connections,
+      errors: 0,
+      ...result,
+    }
+    return sample
+  })
+
+  const entrants = [
+    ...plan.servers.map((server) => ({
+      name: server.contestant.name,
+      covers: (_operation: string) => true,
+      run: (load: Load) => ofServer(server, load),
+    })),
+    ...plan.pgbench ? [{ name: pgbenchName, covers: Pgbench.covers, run: ofPgbench }] : [],
+  ]
+
+  /** Each server answers some of everything before it is measured. */
+  const warmUp = Effect.forEach(
+    plan.servers,
+    (server) =>
+      Effect.forEach(plan.operations, (operation) =>
+        ofServer(server, {
+          operation,
+          connections: plan.connections,
+          warmUp: 0,
+          seconds: plan.warmUp,
+        })),
+  )
+
+  const round = Effect.fnUntraced(function* (n: number) {
+    const samples: Array<Sample> = []
+    for (const operation of plan.operations) {
+      const loads = [
+        { operation, connections: plan.connections, warmUp: plan.warmUp, seconds: plan.seconds },
+        { operation, connections: 1, warmUp: plan.warmUp / 4, seconds: plan.seconds / 3 },
+      ]
+      for (const load of loads) {
+        // Another order in each round, so that none is always behind the same neighbour.
+        for (let k = 0; k < entrants.length; k++) {
+          const entrant = entrants[(k + n) % entrants.length]!
+          if (!entrant.covers(operation.name)) continue
+          const sample = yield* entrant.run(load)
+          samples.push(sample)
+          yield* Console.error(
+            `round ${n + 1} of ${plan.rounds}: ${operation.name}, ${load.connections} ` +
+              `connection(s), ${entrant.name}: ${Math.round(sample.requestsPerSecond)} requests/s`,
+          )
+        }
+      }
+    }
+    yield* database.run(cleanUp)
+    return samples
+  })
+
+  const nextRun = () => ++runs
+
+  return { warmUp, round, nextRun }
+})

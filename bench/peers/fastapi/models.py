@@ -1,0 +1,166 @@
+"""The tables, and what requests and answers look like."""
+
+from datetime import datetime
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Optional, Union
+from uuid import UUID
+
+from pydantic import BaseModel, ConstrainedStr, Extra, constr
+from sqlalchemy import Boolean, Column, DateTime, ForeignKey, String, func, text
+from sqlalchemy.dialects.postgresql import ENUM, INET
+from sqlalchemy.dialects.postgresql import UUID as UuidColumn
+from sqlalchemy.orm import declarative_base
+
+Base = declarative_base()
+
+
+class UserRow(Base):
+    __tablename__ = "users"
+    __mapper_args__ = {"eager_defaults": True}
+
+    id = Column(UuidColumn(as_uuid=True), primary_key=True, server_default=text("gen_random_uuid()"))
+    email = Column(String, nullable=False)
+    full_name = Column(String)
+    password_hash = Column(String)
+    auth_provider = Column(
+        ENUM("email", "google", name="auth_provider_enum", create_type=False), nullable=False
+    )
+    google_id = Column(String)
+    is_active = Column(Boolean, nullable=False)
+    created_at = Column(DateTime(timezone=True), server_default=func.now())
+    updated_at = Column(DateTime(timezone=True), server_default=func.now())
+
+
+class RefreshTokenRow(Base):
+    __tablename__ = "refresh_tokens"
+    __mapper_args__ = {"eager_defaults": True}
+
+    id = Column(UuidColumn(as_uuid=True), primary_key=True, server_default=text("gen_random_uuid()"))
+    user_id = Column(UuidColumn(as_uuid=True), ForeignKey("users.id"), nullable=False)
+    token_hash = Column(String, nullable=False)
+    expires_at = Column(DateTime(timezone=True), nullable=False)
+    created_at = Column(DateTime(timezone=True), server_default=func.now())
+    revoked_at = Column(DateTime(timezone=True))
+    user_agent = Column(String)
+    ip_address = Column(INET)
+    successor_id = Column(UuidColumn(as_uuid=True))
+
+    @property
+    def is_valid(self) -> bool:
+        return self.revoked_at is None and self.expires_at > datetime.now(self.expires_at.tzinfo)
+
+
+class LoginAttemptRow(Base):
+    __tablename__ = "login_attempts"
+    __mapper_args__ = {"eager_defaults": True}
+
+    id = Column(UuidColumn(as_uuid=True), primary_key=True, server_default=text("gen_random_uuid()"))
+    user_id = Column(UuidColumn(as_uuid=True), ForeignKey("users.id"))
+    email = Column(String, nullable=False)
+    ip_address = Column(INET, nullable=False)
+    user_agent = Column(String)
+    success = Column(Boolean, nullable=False)
+    failure_reason = Column(String)
+    attempted_at = Column(DateTime(timezone=True), server_default=func.now())
+
+
+def camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+class Request(BaseModel):
+    class Config:
+        extra = Extra.forbid
+        alias_generator = camel_case
+
+
+class Answer(BaseModel):
+    class Config:
+        orm_mode = True
+        alias_generator = camel_case
+        allow_population_by_field_name = True
+        json_encoders = {
+            datetime: lambda at: at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        }
+
+
+class Email(ConstrainedStr):
+    max_length = 254
+    regex = r"^[^@\s]+@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*$"
+
+
+IpAddress = Union[IPv4Address, IPv6Address]
+
+
+class AuthProvider(str, Enum):
+    email = "email"
+    google = "google"
+
+
+class NewUser(Request):
+    email: Email
+    auth_provider: AuthProvider
+    password_hash: Optional[constr(min_length=1, max_length=1024)] = None
+    google_id: Optional[constr(min_length=1, max_length=255)] = None
+    full_name: Optional[constr(min_length=1, max_length=200)] = None
+    is_active: bool = True
+
+
+class NewSuccessor(Request):
+    token_hash: constr(min_length=1, max_length=512)
+    expires_at: datetime
+    user_agent: Optional[constr(min_length=1, max_length=1024)] = None
+    ip_address: Optional[IpAddress] = None
+
+
+class NewToken(NewSuccessor):
+    user_id: UUID
+
+
+class NewAttempt(Request):
+    user_id: Optional[UUID] = None
+    email: Email
+    ip_address: IpAddress
+    user_agent: Optional[constr(min_length=1, max_length=1024)] = None
+    success: bool
+    failure_reason: Optional[constr(min_length=1, max_length=256)] = None
+
+
+class User(Answer):
+    id: UUID
+    email: str
+    full_name: Optional[str]
+    auth_provider: str
+    google_id: Optional[str]
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class RefreshToken(Answer):
+    id: UUID
+    user_id: UUID
+    token_hash: str
+    expires_at: datetime
+    created_at: datetime
+    revoked_at: Optional[datetime]
+    user_agent: Optional[str]
+    ip_address: Optional[IpAddress]
+    is_valid: bool
+
+
+class LoginAttempt(Answer):
+    id: UUID
+    user_id: Optional[UUID]
+    email: str
+    ip_address: IpAddress
+    user_agent: Optional[str]
+    success: bool
+    failure_reason: Optional[str]
+    attempted_at: datetime
+
+
+class Failures(Answer):
+    count: int

@@ -1,0 +1,77 @@
+/**
+ * Connections that give up a server which has fallen silent.
+ *
+ * A network can swallow what is sent without a word to either end: a firewall that forgot the
+ * connection, a machine that lost its power. PostgreSQL ends each statement at `statement_timeout`,
+ * so that whoever has waited for longer than that waits for nobody.
+ */
+import { connect, type Socket } from "node:net"
+import { Duplex } from "node:stream"
+import { Duration } from "effect"
+import type { ConnectionParameters } from "./ConnectionParameters.ts"
+
+/** What the server may need beyond the time of a statement: to end it, and to say so. */
+const grace = Duration.seconds(1)
+
+const connected = ({ host = "localhost", port = 5432, path, keepAlive }: ConnectionParameters) => {
+  const socketPath = path ?? (host.startsWith("/") ? `${host}/.s.PGSQL.${port}` : undefined)
+  return socketPath !== undefined ? connect({ path: socketPath }) : connect({
+    host,
+    port,
+    noDelay: true,
+    ...(keepAlive === undefined
+      ? {}
+      : { keepAlive: true, keepAliveInitialDelay: Duration.toMillis(keepAlive) }),
+  })
+}
+
+const watch = (socket: Socket, patience: Duration.Duration) => {
+  let writtenWhenHeard = 0
+  socket.on("data", () => {
+    writtenWhenHeard = socket.bytesWritten
+  })
+  // Fires after as long without a byte in either direction, as there is between two statements too;
+  // in Deno only once for each time that it is set.
+  const millis = Duration.toMillis(patience)
+  socket.setTimeout(millis)
+  socket.on("timeout", () => {
+    if (socket.bytesWritten > writtenWhenHeard) socket.destroy(new Error("The server is silent"))
+    else socket.setTimeout(millis)
+  })
+}
+
+/** The socket as a stream that TLS can't see through: it would take over what lies below a socket. */
+const relay = (socket: Socket) => {
+  const stream = new Duplex({
+    read: () => {
+      socket.resume()
+    },
+    write: (chunk, _, done) => {
+      socket.write(chunk, done)
+    },
+    final: (done) => {
+      socket.end(done)
+    },
+    destroy: (error, done) => {
+      socket.destroy()
+      done(error)
+    },
+  })
+  socket.on("data", (chunk) => {
+    if (!stream.push(chunk)) socket.pause()
+  })
+  socket.on("end", () => stream.push(null))
+  socket.on("error", (error) => stream.destroy(error))
+  socket.on("close", () => stream.destroy())
+  return stream
+}
+
+/** Connects; the connection ends when an answer is owed for longer than a statement may take. */
+export const open = (
+  connection: ConnectionParameters,
+  statementTimeout: Duration.Duration,
+): Duplex => {
+  const socket = connected(connection)
+  watch(socket, Duration.sum(statementTimeout, grace))
+  return connection.ssl === undefined || connection.ssl === false ? socket : relay(socket)
+}

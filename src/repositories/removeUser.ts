@@ -1,0 +1,61 @@
+/**
+ * The deletion of a user with all that hangs on it, in one transaction of many short statements: a
+ * cascade in one would take as long as the user has rows, which no bound on statements fits.
+ */
+import { Effect, Option, Schema } from "effect"
+import { type SqlClient, SqlSchema } from "effect/sql"
+import { interpretErrors } from "../database/Constraints.ts"
+import { UserId, Version } from "../domain/User.ts"
+import { inTransaction } from "./transaction.ts"
+
+/** Rows a statement. */
+const batchSize = 10_000
+
+export const makeRemoveUser = (sql: SqlClient.SqlClient) => {
+  // Nobody can give the user more rows from here on: see RefreshTokenRepository.
+  const lock = SqlSchema.findOneOption({
+    Request: Schema.Struct({ id: UserId, versions: Schema.NullOr(Schema.Array(Version)) }),
+    Result: Schema.Struct({ id: UserId }),
+    execute: ({ id, versions }) =>
+      sql`
+        SELECT id
+        FROM users
+        WHERE id = ${id} AND (${versions}::text[] IS NULL OR version::text = ANY(${versions}))
+        FOR UPDATE`,
+  })
+
+  const deleteTokens = (id: UserId) =>
+    sql`
+      DELETE FROM refresh_tokens
+      WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM refresh_tokens WHERE user_id = ${id} LIMIT ${batchSize} FOR UPDATE
+      ))
+      RETURNING id`
+
+  const releaseAttempts = (id: UserId) =>
+    sql`
+      UPDATE login_attempts
+      SET user_id = NULL
+      WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM login_attempts WHERE user_id = ${id} LIMIT ${batchSize} FOR UPDATE
+      ))
+      RETURNING id`
+
+  const untilNoneIsLeft = <E, R>(batch: Effect.Effect<ReadonlyArray<unknown>, E, R>) =>
+    Effect.repeat(batch, { until: (rows) => rows.length === 0 })
+
+  /** Gives none when there is no such user in one of the versions; null is any. */
+  return Effect.fnUntraced(
+    function* (id: UserId, versions: ReadonlyArray<Version> | null) {
+      const user = yield* lock({ id, versions })
+      if (Option.isSome(user)) {
+        yield* untilNoneIsLeft(deleteTokens(id))
+        yield* untilNoneIsLeft(releaseAttempts(id))
+        yield* sql`DELETE FROM users WHERE id = ${id}`
+      }
+      return user
+    },
+    inTransaction(sql),
+    interpretErrors(),
+  )
+}

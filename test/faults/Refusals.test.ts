@@ -1,0 +1,133 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { lockTable, query } from "./support/Cluster.ts"
+import { answered, aSignUp, assertHealth, assertUnavailable, Stage } from "./support/Stage.ts"
+
+/** What a statement says as the superuser, past the service. */
+const ask = Effect.fnUntraced(function* (...statements: ReadonlyArray<string>) {
+  const { connection } = yield* Stage
+  return yield* query(connection)(...statements)
+})
+
+/** Ends the service's sessions, so that new ones begin with what was set for them. */
+const endSessions = ask(`
+  SELECT pg_terminate_backend(pid)
+  FROM pg_stat_activity
+  WHERE datname = current_database() AND application_name = 'latchkey' AND pid <> pg_backend_pid()`)
+
+/** Waits until the service is ready by itself, as it must be within five seconds. */
+const untilReady = Effect.gen(function* () {
+  const { client, service } = yield* Stage
+  yield* client(service.port, { method: "GET", path: "/readyz" }).pipe(
+    Effect.repeat({
+      until: (outcome) => outcome._tag === "Answered" && outcome.answer.status === 200,
+      schedule: Schedule.spaced("50 millis"),
+    }),
+    Effect.timeout("5 seconds"),
+  )
+})
+
+const database = Effect.map(Stage, ({ connection }) => `"${connection.database}"`)
+
+const settings = { STATEMENT_TIMEOUT: "1s", LOCK_TIMEOUT: "300ms", ANSWER_TIMEOUT: "2s" }
+layer(Stage.layer(settings), { excludeTestServices: true })("a database that", (it) => {
+  it.effect("is read-only is an outage for writes, and nothing is left when it is over", () =>
+    Effect.gen(function* () {
+      const stage = yield* Stage
+      const signUp = aSignUp()
+      yield* ask(`ALTER DATABASE ${yield* database} SET default_transaction_read_only = on`)
+      yield* endSessions
+      yield* assertUnavailable(stage, signUp.call)
+      yield* assertHealth(stage, false)
+
+      yield* ask(
+        "SET default_transaction_read_only = off",
+        `ALTER DATABASE ${yield* database} RESET default_transaction_read_only`,
+      )
+      yield* endSessions
+      yield* untilReady
+      yield* assertHealth(stage, true)
+      yield* answered(stage, 201, signUp.call)
+    }))
+
+  it.effect("takes no more connections is an outage", () =>
+    Effect.gen(function* () {
+      const stage = yield* Stage
+      const signUp = aSignUp()
+      yield* ask(`ALTER ROLE ${stage.role} CONNECTION LIMIT 0`)
+      yield* endSessions
+      yield* assertUnavailable(stage, signUp.call)
+      yield* assertHealth(stage, false)
+
+      yield* ask(`ALTER ROLE ${stage.role} CONNECTION LIMIT -1`)
+      yield* untilReady
+      yield* answered(stage, 201, signUp.call)
+    }))
+
+  it.effect("has no space left is an outage for writes", () =>
+    Effect.gen(function* () {
+      const stage = yield* Stage
+      const signUp = aSignUp()
+      yield* ask(
+        `CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN RAISE 'could not extend file' USING ERRCODE = '53100'; END $$`,
+        "CREATE TRIGGER disk_full BEFORE INSERT ON users EXECUTE FUNCTION disk_full()",
+      )
+      yield* assertUnavailable(stage, signUp.call)
+      yield* ask("DROP TRIGGER disk_full ON users")
+      yield* answered(stage, 201, signUp.call)
+    }))
+
+  it.effect("keeps a table locked is an outage for writes to it, in time", () =>
+    Effect.gen(function* () {
+      const stage = yield* Stage
+      const signUp = aSignUp()
+      yield* Effect.scoped(Effect.gen(function* () {
+        yield* lockTable(stage.connection, "users")
+        const { millis } = yield* assertUnavailable(stage, signUp.call)
+        assert.isBelow(millis, 1_000)
+        yield* assertHealth(stage, true)
+      }))
+      yield* answered(stage, 201, signUp.call)
+    }))
+
+  it.effect("takes too long for a statement is an outage for it, in time", () =>
+    Effect.gen(function* () {
+      const stage = yield* Stage
+      const signUp = aSignUp()
+      yield* ask(
+        `CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN PERFORM pg_sleep(20); RETURN NEW; END $$`,
+        "CREATE TRIGGER sleep BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION sleep()",
+      )
+      const { millis } = yield* assertUnavailable(stage, signUp.call)
+      assert.isBelow(millis, 2_000)
+      yield* ask("DROP TRIGGER sleep ON users")
+      yield* answered(stage, 201, signUp.call)
+    }))
+
+  it.effect("is swallowed by the network is an outage for every call, in time", () =>
+    Effect.gen(function* () {
+      const stage = yield* Stage
+      const { id, call } = aSignUp()
+      yield* answered(stage, 201, call)
+      yield* stage.proxy.behave({ _tag: "Blackhole" })
+      const calls = [
+        aSignUp().call,
+        { method: "GET", path: `/v1/users/${id}` },
+        { method: "PATCH", path: `/v1/users/${id}`, json: { fullName: "Ada" } },
+        { method: "POST", path: `/v1/users/${id}/refresh-tokens/revoke` },
+        { method: "DELETE", path: `/v1/users/${id}` },
+        { method: "POST", path: "/v1/maintenance/delete-expired-tokens" },
+      ]
+      const outcomes = yield* Effect.forEach(calls, (call) => assertUnavailable(stage, call), {
+        concurrency: "unbounded",
+      })
+      for (const { millis } of outcomes) assert.isBelow(millis, 6_000)
+      yield* assertHealth(stage, false)
+
+      yield* stage.proxy.behave({ _tag: "Pass" })
+      yield* untilReady
+      yield* answered(stage, 204, { method: "DELETE", path: `/v1/users/${id}` })
+    }))
+})

@@ -1,0 +1,98 @@
+/**
+ * A TCP proxy that does to connections what networks do to them.
+ */
+import { connect, createServer, type Socket } from "node:net"
+import { Effect } from "effect"
+
+export type Behaviour =
+  /** Passes everything on. */
+  | { readonly _tag: "Pass" }
+  /** Passes everything on, later. */
+  | { readonly _tag: "Delay"; readonly millis: number }
+  /** Takes what it gets and passes nothing on, in silence; connections are accepted all the same. */
+  | { readonly _tag: "Blackhole" }
+  /** Refuses new connections by resetting them. */
+  | { readonly _tag: "Reset" }
+
+export interface Proxy {
+  readonly port: number
+  readonly behave: (behaviour: Behaviour) => Effect.Effect<void>
+  /** Where new connections lead to from now on. */
+  readonly aim: (port: number) => Effect.Effect<void>
+  /** Resets every connection there is. */
+  readonly reset: Effect.Effect<void>
+  /** Ends what the server says on every connection there is, and goes on listening to the client. */
+  readonly halfClose: Effect.Effect<void>
+}
+
+/** Listens before a port of this machine until the scope closes. */
+export const make = Effect.fnUntraced(function* (targetPort: number) {
+  let target = targetPort
+  let behaviour: Behaviour = { _tag: "Pass" }
+  const pairs = new Set<{ readonly client: Socket; readonly server: Socket; lost: boolean }>()
+
+  const server = createServer((client) => {
+    if (behaviour._tag === "Reset") {
+      client.resetAndDestroy()
+      return
+    }
+    const server = connect({ host: "127.0.0.1", port: target })
+    const pair = { client, server, lost: false }
+    pairs.add(pair)
+    // What went into a blackhole never comes out: the connection stays dead when the network is back.
+    const pass = (to: Socket) => (chunk: Uint8Array) => {
+      if (behaviour._tag === "Blackhole") pair.lost = true
+      if (pair.lost) return
+      if (behaviour._tag === "Delay") setTimeout(() => to.write(chunk), behaviour.millis)
+      else to.write(chunk)
+    }
+    client.on("data", pass(server))
+    server.on("data", pass(client))
+    const end = () => {
+      pairs.delete(pair)
+      client.destroy()
+      server.destroy()
+    }
+    client.on("close", end)
+    client.on("error", end)
+    server.on("error", end)
+    server.on("close", () => {
+      if (!pair.lost && behaviour._tag !== "Blackhole") end()
+    })
+  })
+  yield* Effect.acquireRelease(
+    Effect.callback<void>((resume) => {
+      server.listen(0, "127.0.0.1", () => resume(Effect.void))
+    }),
+    () =>
+      Effect.callback<void>((resume) => {
+        for (const { client, server } of pairs) {
+          client.destroy()
+          server.destroy()
+        }
+        server.close(() => resume(Effect.void))
+      }),
+  )
+  const address = server.address()
+  const proxy: Proxy = {
+    port: address !== null && typeof address === "object" ? address.port : 0,
+    behave: (next) =>
+      Effect.sync(() => {
+        behaviour = next
+      }),
+    aim: (port) =>
+      Effect.sync(() => {
+        target = port
+      }),
+    reset: Effect.sync(() => {
+      for (const { client, server } of pairs) {
+        client.resetAndDestroy()
+        server.destroy()
+      }
+    }),
+    halfClose: Effect.sync(() => {
+      for (const { client } of pairs) client.end()
+    }),
+  }
+  return proxy
+})

@@ -1,0 +1,96 @@
+/**
+ * The service as a process of its own, started as an operator starts it.
+ */
+import { Deferred, Effect, Redacted, Schema } from "effect"
+import type { ConnectionParameters } from "../../../src/database/ConnectionParameters.ts"
+import { createHash } from "node:crypto"
+
+const repository = new URL("../../../", import.meta.url).pathname
+
+/** The key that every service process knows, good for everything. */
+export const apiKey = "key of the fault tests"
+
+const apiKeys = JSON.stringify([
+  { name: "faults", sha256: createHash("sha256").update(apiKey).digest("hex"), scopes: ["*"] },
+])
+
+/** `DATABASE_URL` of a database, or of the proxy at another port before it. */
+export const databaseUrl = (connection: ConnectionParameters, port = connection.port) => {
+  const { username, password, host, database } = connection
+  const secret = Redacted.isRedacted(password)
+    ? `:${encodeURIComponent(String(Redacted.value(password)))}`
+    : ""
+  return `postgres://${username}${secret}@${host}:${port}/${database}?sslmode=disable`
+}
+
+export class ServiceNotStarted
+  extends Schema.TaggedError<ServiceNotStarted>()("ServiceNotStarted", {
+    output: Schema.String,
+  }) {}
+
+export interface ServiceProcess {
+  readonly port: number
+  readonly signal: (name: Deno.Signal) => Effect.Effect<void>
+  /** Waits for its end. */
+  readonly ended: Effect.Effect<Deno.CommandStatus>
+  /** All that it wrote so far. */
+  readonly output: () => string
+}
+
+const spawn = (variables: Record<string, string>) =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "src/main.ts"],
+        cwd: repository,
+        clearEnv: true,
+        env: {
+          PATH: Deno.env.get("PATH") ?? "",
+          HOME: Deno.env.get("HOME") ?? "",
+          PORT: "0",
+          API_KEYS: apiKeys,
+          LOG_FORMAT: "json",
+          ...variables,
+        },
+        stdin: "null",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn()
+    ),
+    (child) => Effect.andThen(signal(child, "SIGKILL"), Effect.promise(() => child.status)),
+  )
+
+// A process that is gone needs no signal.
+const signal = (child: Deno.ChildProcess, name: Deno.Signal) =>
+  Effect.ignore(Effect.try({ try: () => child.kill(name), catch: () => "gone" }))
+
+/** Starts the service, and waits until it listens. Killed at the latest when the scope closes. */
+export const start = Effect.fnUntraced(function* (variables: Record<string, string>) {
+  const child = yield* spawn(variables)
+  const listening = yield* Deferred.make<number, ServiceNotStarted>()
+  let output = ""
+  const read = (stream: ReadableStream<Uint8Array>) =>
+    stream.pipeThrough(new TextDecoderStream()).pipeTo(
+      new WritableStream({
+        write: (text) => {
+          output += text
+          const port = /Listening on http:\/\/[^"]*?:(\d+)/.exec(output)?.[1]
+          if (port !== undefined) Deferred.doneUnsafe(listening, Effect.succeed(Number(port)))
+        },
+      }),
+    )
+  yield* Effect.promise(() => Promise.all([read(child.stdout), read(child.stderr)])).pipe(
+    Effect.andThen(
+      Effect.suspend(() => Deferred.fail(listening, new ServiceNotStarted({ output }))),
+    ),
+    Effect.forkScoped,
+  )
+  const port = yield* Deferred.await(listening)
+  const service: ServiceProcess = {
+    port,
+    signal: (name) => signal(child, name),
+    ended: Effect.promise(() => child.status),
+    output: () => output,
+  }
+  return service
+})
