@@ -6,6 +6,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     globalSetup: "test/support/globalSetup.ts",
     pool: "forks",
+    // Most tests wait for PostgreSQL, for processes or for a clock, and not for a processor.
+    maxWorkers: 4,
     sequence: { shuffle: true },
     testTimeout: 60_000,
     hookTimeout: 60_000,
