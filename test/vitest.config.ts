@@ -8,7 +8,7 @@ export default defineConfig({
     pool: "forks",
     // Most tests wait for PostgreSQL, for processes or for a clock, and not for a processor.
     maxWorkers: 4,
-    sequence: { shuffle: true },
+    sequence: { shuffle: { files: false, tests: true } },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

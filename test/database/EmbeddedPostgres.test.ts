@@ -5,7 +5,7 @@ import { query, session, start, temporaryDataDir } from "../support/EmbeddedServ
 
 const provided = Effect.provide(NodeServices.layer)
 
-describe("the embedded PostgreSQL", { timeout: 60_000 }, () => {
+describe("the embedded PostgreSQL", { concurrent: true, timeout: 60_000 }, () => {
   it.live("keeps its data across restarts", () =>
     Effect.gen(function* () {
       const dataDir = yield* temporaryDataDir
@@ -107,7 +107,7 @@ describe("the embedded PostgreSQL", { timeout: 60_000 }, () => {
     }).pipe(provided))
 })
 
-describe("an embedded PostgreSQL that cannot start", { timeout: 60_000 }, () => {
+describe("an embedded PostgreSQL that cannot start", { concurrent: true, timeout: 60_000 }, () => {
   it.live("says that DATA_DIR is a file", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
