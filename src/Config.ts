@@ -85,6 +85,18 @@ export const definitions = {
     wants: "a size such as 256 KiB or 1 MB, or a number of bytes, up to 1 GiB",
     meaning: "Largest request body; beyond it the answer is 413",
   }),
+  requestHeaderLimit: variable(Schemas.byteSize, {
+    name: "REQUEST_HEADER_LIMIT",
+    default: "16 KiB",
+    wants: "a size such as 16 KiB, or a number of bytes, up to 1 GiB",
+    meaning: "Largest request line and headers together; beyond it the answer is 431",
+  }),
+  maxConnections: variable(Schemas.integer(1, 100_000), {
+    name: "MAX_CONNECTIONS",
+    default: "10000",
+    wants: "a number in digits, 1 to 100000",
+    meaning: "Client connections at the same time; more are closed at once",
+  }),
   maxRequestsInFlight: variable(Schemas.integer(1, 100_000), {
     name: "MAX_REQUESTS_IN_FLIGHT",
     default: "512",

@@ -134,6 +134,8 @@ export const layer = Layer.unwrap(
         host: settings.host,
         port: settings.port,
         bodyLimit: settings.requestBodyLimit,
+        headerLimit: settings.requestHeaderLimit,
+        maxConnections: settings.maxConnections,
         requestTimeout: settings.requestTimeout,
         keepAliveTimeout: settings.keepAliveTimeout,
         maxRequestsInFlight: settings.maxRequestsInFlight,

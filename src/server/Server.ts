@@ -26,6 +26,10 @@ export interface ServerOptions {
   readonly port: number
   /** The largest request body. */
   readonly bodyLimit: ByteSize.ByteSize
+  /** The largest request line and headers together. */
+  readonly headerLimit: ByteSize.ByteSize
+  /** Connections at once; more are closed. */
+  readonly maxConnections: number
   /** The time that a request may take to arrive. */
   readonly requestTimeout: Duration.Duration
   /** The time that a connection may wait for its next request. */
@@ -70,9 +74,11 @@ const makeServer = (options: ServerOptions) => {
     headersTimeout: Duration.toMillis(options.requestTimeout),
     requestTimeout: Duration.toMillis(options.requestTimeout),
     connectionsCheckingInterval: 1_000,
+    maxHeaderSize: ByteSize.toNumberUnsafe(options.headerLimit),
     // Asked for by ProblemResponses: Node would answer without a body.
     requireHostHeader: false,
   })
+  server.maxConnections = options.maxConnections
   answerMalformedRequests(server)
   return server
 }

@@ -61,6 +61,8 @@ export const testService = (overrides: Partial<Server.ServerOptions> = {}) =>
         host: "127.0.0.1",
         port: 0,
         bodyLimit: ByteSize.kibibytes(256),
+        headerLimit: ByteSize.kibibytes(16),
+        maxConnections: 1_000,
         requestTimeout: Duration.seconds(10),
         keepAliveTimeout: Duration.seconds(30),
         maxRequestsInFlight: 512,
