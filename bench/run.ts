@@ -183,10 +183,18 @@ const benchmark = Effect.fnUntraced(function* (options: Flags) {
         : [`Skipped, because they could not be installed: ${skipped.join(", ")}`],
     ],
   })
-  yield* Effect.promise(() => Deno.writeTextFile(options.output, text))
+  const kept = yield* Effect.promise(() => otherRuns(options.output))
+  yield* Effect.promise(() => Deno.writeTextFile(options.output, text + kept))
   yield* output([Deno.execPath(), "fmt", "--quiet", options.output], { cwd: root })
   yield* Console.log(yield* Effect.promise(() => Deno.readTextFile(options.output)))
 })
+
+/** What stands in the results from other runs than this one, which replaces only its own. */
+const otherRuns = async (file: string): Promise<string> => {
+  const written = await Deno.readTextFile(file).catch(() => "")
+  const start = written.indexOf("\n# Results of `deno task bench:overload`")
+  return start === -1 ? "" : written.slice(start)
+}
 
 const command = Command.make(
   "bench",
