@@ -39,6 +39,8 @@ layer(NodeServices.layer)("Settings", (it) => {
         otlpEndpoint: Option.none(),
         shutdownTimeout: Duration.seconds(10),
         requestBodyLimit: ByteSize.kibibytes(256),
+        requestHeaderLimit: ByteSize.kibibytes(16),
+        maxConnections: 10_000,
         maxRequestsInFlight: 512,
         statementTimeout: Duration.seconds(5),
         lockTimeout: Duration.seconds(2),
