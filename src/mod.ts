@@ -64,7 +64,8 @@ export { type ListOptions, RefreshTokenRepository } from "./repositories/Refresh
 
 /** Attempts to sign in. */
 export { LoginAttempt, LoginAttemptId } from "./domain/LoginAttempt.ts"
-export { LoginAttemptRepository, type Origin } from "./repositories/LoginAttemptRepository.ts"
+export { type Origin } from "./repositories/countFailures.ts"
+export { LoginAttemptRepository } from "./repositories/LoginAttemptRepository.ts"
 
 /** What any of the repositories may meet or take. */
 export { DatabaseUnavailable } from "./domain/DatabaseUnavailable.ts"

@@ -77,6 +77,27 @@ const soon = Schedule.exponential("10 millis").pipe(Schedule.jittered)
 export const retryConflicts = <A, E, R>(transaction: Effect.Effect<A, E, R>) =>
   Effect.retry(transaction, { while: isConflict, times: 3, schedule: soon })
 
+/**
+ * Whether a connection that had been made was lost, as opposed to one that cannot be made; the
+ * server tells of its own end by operator intervention.
+ */
+const isConnectionLost = (error: unknown): boolean =>
+  SqlError.isSqlError(error) &&
+  (error.reason._tag === "ConnectionError" && error.reason.operation !== "connect" ||
+    ["57P01", "57P02"].includes(codeOf(error) ?? ""))
+
+/** Runs a statement that only reads once more, on another connection, when it lost its own. */
+export const retryLostConnection = <A, E, R>(read: Effect.Effect<A, E, R>) =>
+  Effect.retry(read, { while: isConnectionLost, times: 1, schedule: soon })
+
+/**
+ * Whether a statement about many rows failed for what one of them is or meets: a value, a constraint,
+ * a conflict, a lock. The statement was undone for certain, and others of its rows may do.
+ */
+export const isUndoneForARow = (error: unknown): error is SqlError.SqlError =>
+  SqlError.isSqlError(error) &&
+  ["22", "23", "40001", "40P01", "55P03"].some((prefix) => codeOf(error)?.startsWith(prefix))
+
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
 /** Where values do not fit; never which values, as the message of a schema error says. */

@@ -8,6 +8,7 @@ import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors } from "../database/Constraints.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
+import { retryRead } from "./retryRead.ts"
 
 /**
  * SHA-256 of what a request sent. Taken over the encoded values, so that order, an absent or a null
@@ -67,7 +68,7 @@ export const createOnce = Effect.fnUntraced(function* <
   })
 
   const findCreated = Effect.gen(function* () {
-    const retry = yield* isRetry(key).pipe(interpretErrors())
+    const retry = yield* isRetry(key).pipe(retryRead(sql), interpretErrors())
     if (Option.isNone(retry)) return Option.none<A>()
     if (!retry.value.same) return yield* new IdempotencyKeyReused()
     return yield* request.find

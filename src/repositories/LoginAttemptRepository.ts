@@ -1,25 +1,20 @@
 /**
  * Attempts to sign in, in PostgreSQL, and the counters that lock-outs are decided by.
  */
-import { Context, Effect, Layer, Option, Schema } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, loginAttemptConstraints } from "../database/Constraints.ts"
+import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
-import { Email } from "../domain/Email.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
-import type { IpAddress } from "../domain/IpAddress.ts"
 import { LoginAttempt, LoginAttemptId } from "../domain/LoginAttempt.ts"
-import { UserId, UserNotFound } from "../domain/User.ts"
+import type { UserId, UserNotFound } from "../domain/User.ts"
+import { makeFailureCounters, type Origin } from "./countFailures.ts"
 import { type CleanUpOptions, deleteInBatches } from "./deleteInBatches.ts"
+import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce } from "./Idempotency.ts"
+import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
-
-/** Whose failures are counted: those with this address, from this host, or both at once. */
-export type Origin =
-  | { readonly email: Email; readonly ipAddress?: IpAddress | undefined }
-  | { readonly email?: undefined; readonly ipAddress: IpAddress }
-
-const Count = Schema.Struct({ count: Schema.Number })
 
 export class LoginAttemptRepository extends Context.Service<LoginAttemptRepository, {
   readonly create: (
@@ -90,56 +85,51 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
         execute: (id) => sql`SELECT ${columns} FROM login_attempts WHERE id = ${id}`,
       })
 
-      // Both ends of the window are rounded as attempted_at was when it was stored.
-      const isRecentFailure = (minutes: number) =>
-        sql`
-          NOT success
-          AND attempted_at >= (now() - make_interval(mins => ${minutes}::int))::timestamptz(3)
-          AND attempted_at <= now()::timestamptz(3)`
-
-      const countByUser = SqlSchema.findOneOption({
-        Request: Schema.Struct({ userId: UserId, minutes: Schema.Number }),
-        Result: Count,
-        execute: ({ userId, minutes }) =>
+      // Only for users whom nobody is about to delete or lock; the others have to wait for that.
+      const insertMany = SqlSchema.findAll({
+        Request: Schema.fromJsonString(
+          Schema.Array(Schema.Struct({ ...LoginAttempt.insert.fields, id: LoginAttemptId })),
+        ),
+        Result: LoginAttempt,
+        execute: (attempts) =>
           sql`
-            SELECT (
-              SELECT count(*)::int
-              FROM login_attempts
-              WHERE user_id = users.id AND ${isRecentFailure(minutes)}
-            ) AS count
-            FROM users
-            WHERE id = ${userId}`,
+            WITH input AS (
+              SELECT *
+              FROM json_to_recordset(${attempts}::json) AS input (
+                "id" uuid,
+                "userId" uuid,
+                "email" text,
+                "ipAddress" inet,
+                "userAgent" text,
+                "success" boolean,
+                "failureReason" text
+              )
+            ), owner AS (
+              SELECT id
+              FROM users
+              WHERE id IN (SELECT "userId" FROM input)
+              FOR KEY SHARE SKIP LOCKED
+            )
+            INSERT INTO login_attempts (
+              id, user_id, email, ip_address, user_agent, success, failure_reason
+            )
+            SELECT
+              input.id, "userId", email, "ipAddress", "userAgent", success, "failureReason"
+            FROM input
+            LEFT JOIN owner ON owner.id = "userId"
+            WHERE "userId" IS NULL OR owner.id IS NOT NULL
+            RETURNING ${columns}`,
       })
 
-      const countByOrigin = SqlSchema.findOne({
-        Request: Schema.Struct({
-          email: Schema.NullOr(Email),
-          ipAddress: Schema.NullOr(Schema.String),
-          minutes: Schema.Number,
-        }),
-        Result: Count,
-        execute: ({ email, ipAddress, minutes }) =>
-          sql`
-            SELECT count(*)::int AS count
-            FROM login_attempts
-            WHERE ${
-            sql.and([
-              ...(email === null ? [] : [sql`lower(email) = lower(${email} COLLATE "C")`]),
-              ...(ipAddress === null ? [] : [sql`ip_address = ${ipAddress}::inet`]),
-              isRecentFailure(minutes),
-            ])
-          }`,
-      })
-
-      const create = Effect.fn("LoginAttemptRepository.create")(function* (
+      const createAlone = Effect.fnUntraced(function* (
         attempt: typeof LoginAttempt.insert.Type,
-        options?: { readonly idempotencyKey?: LoginAttemptId | undefined },
+        idempotencyKey?: LoginAttemptId,
       ) {
-        const key = options?.idempotencyKey ?? null
+        const key = idempotencyKey ?? null
         return yield* createOnce(sql, {
           table: "login_attempts",
           operation: "create",
-          key: options?.idempotencyKey,
+          key: idempotencyKey,
           schema: LoginAttempt.insert,
           values: attempt,
           insert: (fingerprint) =>
@@ -147,27 +137,34 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
               withSavepoint(sql),
               interpretErrors(loginAttemptConstraints),
             ),
-          find: key === null ? Effect.succeedNone : findById(key).pipe(interpretErrors()),
+          find: key === null
+            ? Effect.succeedNone
+            : findById(key).pipe(retryRead(sql), interpretErrors()),
         })
       })
 
-      const countRecentFailures = Effect.fn("LoginAttemptRepository.countRecentFailures")(
-        function* (userId: UserId, minutes: number = 15) {
-          const counted = yield* countByUser({ userId, minutes }).pipe(interpretErrors())
-          return Option.isSome(counted) ? counted.value.count : yield* new UserNotFound()
-        },
+      const createInGroup = yield* makeGroupCommit(sql, {
+        name: "LoginAttemptRepository.create",
+        alone: (attempt: typeof LoginAttempt.insert.Type) => createAlone(attempt),
+        together: (calls) =>
+          insertMany(
+            calls.map(([id, attempt]) => ({ ...attempt, id: LoginAttemptId.make(id) })),
+          ),
+        keyOf: (attempt: LoginAttempt) => attempt.id,
+      })
+
+      const create = spanned(
+        "LoginAttemptRepository.create",
+        (
+          attempt: typeof LoginAttempt.insert.Type,
+          { idempotencyKey }: { readonly idempotencyKey?: LoginAttemptId | undefined } = {},
+        ) =>
+          idempotencyKey === undefined
+            ? createInGroup(attempt)
+            : createAlone(attempt, idempotencyKey),
       )
 
-      const countRecentFailuresFrom = Effect.fn("LoginAttemptRepository.countRecentFailuresFrom")(
-        function* (origin: Origin, minutes: number = 15) {
-          const { count } = yield* countByOrigin({
-            email: origin.email ?? null,
-            ipAddress: origin.ipAddress ?? null,
-            minutes,
-          }).pipe(Effect.catchTag("NoSuchElementError", Effect.die), interpretErrors())
-          return count
-        },
-      )
+      const { countByUser, countByOrigin } = yield* makeFailureCounters(sql)
 
       const deleteOld = Effect.fn("LoginAttemptRepository.deleteOld")(
         (olderThanDays: number = 90, options: CleanUpOptions = {}) =>
@@ -182,8 +179,14 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
 
       return LoginAttemptRepository.of({
         create,
-        countRecentFailures,
-        countRecentFailuresFrom,
+        countRecentFailures: spanned(
+          "LoginAttemptRepository.countRecentFailures",
+          (userId, minutes = 15) => countByUser({ userId, minutes }),
+        ),
+        countRecentFailuresFrom: spanned(
+          "LoginAttemptRepository.countRecentFailuresFrom",
+          (origin, minutes = 15) => countByOrigin(origin, minutes),
+        ),
         deleteOld,
       })
     }),

@@ -8,7 +8,8 @@
  */
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
+import { interpretErrors } from "../database/Constraints.ts"
+import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import type { Page, Place } from "../domain/Page.ts"
@@ -16,7 +17,7 @@ import {
   RefreshToken,
   type RefreshTokenExpired,
   RefreshTokenId,
-  RefreshTokenNotFound,
+  type RefreshTokenNotFound,
   type RefreshTokenReused,
   type RefreshTokenRevoked,
   type SelfRotation,
@@ -25,12 +26,14 @@ import {
   type TokenHashTaken,
 } from "../domain/RefreshToken.ts"
 import { UserId, UserNotFound } from "../domain/User.ts"
+import { type CreateOptions, makeCreateRefreshToken } from "./createRefreshToken.ts"
 import { type CleanUpOptions, deleteInBatches } from "./deleteInBatches.ts"
-import { createOnce } from "./Idempotency.ts"
+import { makeLookUp } from "./lookUp.ts"
 import { pageOf, startAfter } from "./paging.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
+import { retryRead } from "./retryRead.ts"
+import { makeRevoke } from "./revoke.ts"
 import { makeRotate } from "./rotate.ts"
-import { withSavepoint } from "./savepoint.ts"
 import { inTransaction } from "./transaction.ts"
 
 /** Which tokens of a user: the valid ones, the others, or all. */
@@ -38,11 +41,6 @@ export interface ListOptions {
   readonly active?: boolean | undefined
   readonly limit: number
   readonly after?: Place | undefined
-}
-
-interface CreateOptions {
-  /** Becomes the token's id; the same call again gives the token as it is now. */
-  readonly idempotencyKey?: RefreshTokenId | undefined
 }
 
 export class RefreshTokenRepository extends Context.Service<RefreshTokenRepository, {
@@ -105,71 +103,15 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
       const sql = yield* SqlClient.SqlClient
       const columns = sql.literal(refreshTokenColumns)
 
-      const findByTokenHash = SqlSchema.findOneOption({
-        Request: TokenHash,
-        Result: RefreshToken,
-        execute: (tokenHash) =>
-          sql`SELECT ${columns} FROM refresh_tokens WHERE token_hash = ${tokenHash}`,
-      })
-
-      const findValid = SqlSchema.findOneOption({
-        Request: TokenHash,
-        Result: RefreshToken,
-        execute: (tokenHash) =>
-          sql`
-            SELECT ${columns}
-            FROM refresh_tokens
-            WHERE token_hash = ${tokenHash} AND revoked_at IS NULL AND expires_at > now()`,
-      })
-
-      const findById = SqlSchema.findOneOption({
-        Request: RefreshTokenId,
-        Result: RefreshToken,
-        execute: (id) => sql`SELECT ${columns} FROM refresh_tokens WHERE id = ${id}`,
-      })
-
-      // The clock is read when the user's row is held: a token that had to wait for a revoke-all is
-      // younger than the revocations. A user that does not exist violates the foreign key.
-      const insert = SqlSchema.findOneOption({
-        Request: Schema.Struct({
-          token: RefreshToken.insert,
-          key: Schema.NullOr(RefreshTokenId),
-          fingerprint: Schema.NullOr(Schema.Uint8Array),
+      const findByTokenHash = yield* makeLookUp(sql, {
+        name: "RefreshTokenRepository.findByTokenHash",
+        find: SqlSchema.findAll({
+          Request: Schema.Array(TokenHash),
+          Result: RefreshToken,
+          execute: (hashes) =>
+            sql`SELECT ${columns} FROM refresh_tokens WHERE token_hash = ANY(${hashes}::text[])`,
         }),
-        Result: RefreshToken,
-        execute: ({ token, key, fingerprint }) =>
-          sql`
-            WITH owner AS (
-              SELECT id FROM users WHERE id = ${token.userId} FOR KEY SHARE
-            )
-            INSERT INTO refresh_tokens (
-              id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,
-              idempotency_fingerprint
-            )
-            SELECT
-              COALESCE(${key}::uuid, gen_random_uuid()),
-              wanted.user_id,
-              ${token.tokenHash},
-              ${token.expiresAt}::timestamptz,
-              clock_timestamp(),
-              ${token.userAgent},
-              ${token.ipAddress}::inet,
-              ${fingerprint}::bytea
-            FROM (VALUES (${token.userId}::uuid)) AS wanted (user_id)
-            LEFT JOIN owner ON owner.id = wanted.user_id
-            ON CONFLICT (id) DO NOTHING
-            RETURNING ${columns}`,
-      })
-
-      const setRevoked = SqlSchema.findOneOption({
-        Request: TokenHash,
-        Result: RefreshToken,
-        execute: (tokenHash) =>
-          sql`
-            UPDATE refresh_tokens
-            SET revoked_at = COALESCE(revoked_at, now())
-            WHERE token_hash = ${tokenHash}
-            RETURNING ${columns}`,
+        keyOf: (token: RefreshToken) => token.tokenHash,
       })
 
       const lockUser = SqlSchema.findOneOption({
@@ -227,31 +169,6 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
         execute: (id) => sql`SELECT id FROM users WHERE id = ${id}`,
       })
 
-      const create = Effect.fn("RefreshTokenRepository.create")(function* (
-        token: typeof RefreshToken.insert.Type,
-        { idempotencyKey }: CreateOptions = {},
-      ) {
-        const key = idempotencyKey ?? null
-        return yield* createOnce(sql, {
-          table: "refresh_tokens",
-          operation: "create",
-          key: idempotencyKey,
-          schema: RefreshToken.insert,
-          values: token,
-          insert: (fingerprint) =>
-            insert({ token, key, fingerprint }).pipe(
-              withSavepoint(sql),
-              interpretErrors(refreshTokenConstraints),
-            ),
-          find: key === null ? Effect.succeedNone : findById(key).pipe(interpretErrors()),
-        })
-      })
-
-      const revoke = Effect.fn("RefreshTokenRepository.revoke")(function* (tokenHash: TokenHash) {
-        const revoked = yield* setRevoked(tokenHash).pipe(interpretErrors())
-        return Option.isSome(revoked) ? revoked.value : yield* new RefreshTokenNotFound()
-      })
-
       const revokeAllForUser = Effect.fn("RefreshTokenRepository.revokeAllForUser")(
         function* (userId: UserId, options?: { readonly exceptTokenHash?: TokenHash | undefined }) {
           const user = yield* lockUser(userId)
@@ -283,26 +200,24 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
           active: active ?? null,
           ...startAfter(after),
           limit: limit + 1,
-        }).pipe(interpretErrors())
+        }).pipe(retryRead(sql), interpretErrors())
         if (rows.length === 0) {
-          const user = yield* userExists(userId).pipe(interpretErrors())
+          const user = yield* userExists(userId).pipe(retryRead(sql), interpretErrors())
           if (Option.isNone(user)) return yield* new UserNotFound()
         }
         return pageOf(rows, limit)
       })
 
       return RefreshTokenRepository.of({
-        getByTokenHash: Effect.fn("RefreshTokenRepository.getByTokenHash")(
-          findByTokenHash,
-          interpretErrors(),
+        getByTokenHash: spanned("RefreshTokenRepository.getByTokenHash", findByTokenHash),
+        getValidByTokenHash: spanned(
+          "RefreshTokenRepository.getValidByTokenHash",
+          (tokenHash) =>
+            Effect.map(findByTokenHash(tokenHash), Option.filter(({ wasValid }) => wasValid)),
         ),
-        getValidByTokenHash: Effect.fn("RefreshTokenRepository.getValidByTokenHash")(
-          findValid,
-          interpretErrors(),
-        ),
-        create,
-        revoke,
-        rotate: makeRotate(sql),
+        create: yield* makeCreateRefreshToken(sql),
+        revoke: yield* makeRevoke(sql),
+        rotate: yield* makeRotate(sql),
         revokeAllForUser,
         deleteExpired,
         listForUser,

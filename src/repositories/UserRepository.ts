@@ -4,6 +4,7 @@
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, userConstraints } from "../database/Constraints.ts"
+import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { Email } from "../domain/Email.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
@@ -19,8 +20,11 @@ import {
   Version,
   VersionMismatch,
 } from "../domain/User.ts"
+import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce } from "./Idempotency.ts"
+import { makeLookUp } from "./lookUp.ts"
 import { pageOf, startAfter } from "./paging.ts"
+import { retryRead } from "./retryRead.ts"
 import { makeRemoveUser } from "./removeUser.ts"
 import { withSavepoint } from "./savepoint.ts"
 
@@ -79,24 +83,37 @@ export class UserRepository extends Context.Service<UserRepository, {
         updated_at AS "updatedAt",
         version::text AS version`)
 
-      const findById = SqlSchema.findOneOption({
-        Request: UserId,
-        Result: User,
-        execute: (id) => sql`SELECT ${columns} FROM users WHERE id = ${id}`,
+      const getById = yield* makeLookUp(sql, {
+        name: "UserRepository.getById",
+        find: SqlSchema.findAll({
+          Request: Schema.Array(UserId),
+          Result: User,
+          execute: (ids) => sql`SELECT ${columns} FROM users WHERE id = ANY(${ids}::uuid[])`,
+        }),
+        keyOf: (user: User) => user.id,
       })
 
-      // In the column's collation: by a database's own, a Turkish one say, lower('I') is not 'i'.
-      const findByEmail = SqlSchema.findOneOption({
-        Request: Email,
-        Result: User,
-        execute: (email) =>
-          sql`SELECT ${columns} FROM users WHERE lower(email) = lower(${email} COLLATE "C")`,
+      // Both sides are ASCII, so that JavaScript's lower case is that of the column's collation.
+      const getByEmail = yield* makeLookUp(sql, {
+        name: "UserRepository.getByEmail",
+        find: SqlSchema.findAll({
+          Request: Schema.Array(Schema.String),
+          Result: User,
+          execute: (emails) =>
+            sql`SELECT ${columns} FROM users WHERE lower(email) = ANY(${emails}::text[])`,
+        }),
+        keyOf: (user: User) => user.email.toLowerCase(),
       })
 
-      const findByGoogleId = SqlSchema.findOneOption({
-        Request: GoogleId,
-        Result: User,
-        execute: (googleId) => sql`SELECT ${columns} FROM users WHERE google_id = ${googleId}`,
+      const getByGoogleId = yield* makeLookUp(sql, {
+        name: "UserRepository.getByGoogleId",
+        find: SqlSchema.findAll({
+          Request: Schema.Array(GoogleId),
+          Result: User,
+          execute: (googleIds) =>
+            sql`SELECT ${columns} FROM users WHERE google_id = ANY(${googleIds}::text[])`,
+        }),
+        keyOf: (user: User) => user.googleId,
       })
 
       /** The e-mail address of another user than this one. */
@@ -134,6 +151,33 @@ export class UserRepository extends Context.Service<UserRepository, {
               ${fingerprint}
             )
             ON CONFLICT (id) DO NOTHING
+            RETURNING ${columns}`,
+      })
+
+      // Sorted, so that two services that add the same addresses don't wait for each other.
+      const insertMany = SqlSchema.findAll({
+        Request: Schema.fromJsonString(
+          Schema.Array(Schema.Struct({ ...User.insert.fields, id: UserId })),
+        ),
+        Result: User,
+        execute: (users) =>
+          sql`
+            INSERT INTO users (
+              id, email, full_name, password_hash, auth_provider, google_id, is_active
+            )
+            SELECT
+              id, email, "fullName", "passwordHash", "authProvider", "googleId", "isActive"
+            FROM json_to_recordset(${users}::json) AS input (
+              id uuid,
+              email text,
+              "fullName" text,
+              "passwordHash" text,
+              "authProvider" auth_provider_enum,
+              "googleId" text,
+              "isActive" boolean
+            )
+            ORDER BY lower(email COLLATE "C")
+            ON CONFLICT DO NOTHING
             RETURNING ${columns}`,
       })
 
@@ -179,13 +223,6 @@ export class UserRepository extends Context.Service<UserRepository, {
 
       const removeUser = makeRemoveUser(sql)
 
-      const getById = Effect.fn("UserRepository.getById")(findById, interpretErrors())
-      const getByEmail = Effect.fn("UserRepository.getByEmail")(findByEmail, interpretErrors())
-      const getByGoogleId = Effect.fn("UserRepository.getByGoogleId")(
-        findByGoogleId,
-        interpretErrors(),
-      )
-
       /** A statement reports one violation; of two at once, callers are told of the address. */
       const preferEmailTaken = <A>(
         written: Effect.Effect<A, Unacceptable | DatabaseUnavailable>,
@@ -195,19 +232,19 @@ export class UserRepository extends Context.Service<UserRepository, {
         Effect.catchTag(written, "GoogleIdTaken", (googleIdTaken) =>
           Effect.gen(function* () {
             if (email === undefined) return yield* googleIdTaken
-            const taken = yield* findTaken({ email, id }).pipe(interpretErrors())
+            const taken = yield* findTaken({ email, id }).pipe(retryRead(sql), interpretErrors())
             return yield* Option.isSome(taken) ? new EmailTaken() : googleIdTaken
           }))
 
-      const create = Effect.fn("UserRepository.create")(function* (
+      const createAlone = Effect.fnUntraced(function* (
         user: typeof User.insert.Type,
-        options?: { readonly idempotencyKey?: UserId | undefined },
+        idempotencyKey?: UserId,
       ) {
-        const key = options?.idempotencyKey ?? null
+        const key = idempotencyKey ?? null
         return yield* createOnce(sql, {
           table: "users",
           operation: "create",
-          key: options?.idempotencyKey,
+          key: idempotencyKey,
           schema: User.insert,
           values: user,
           insert: (fingerprint) =>
@@ -222,6 +259,22 @@ export class UserRepository extends Context.Service<UserRepository, {
           find: key === null ? Effect.succeedNone : getById(key),
         })
       })
+
+      const createInGroup = yield* makeGroupCommit(sql, {
+        name: "UserRepository.create",
+        alone: (user: typeof User.insert.Type) => createAlone(user),
+        together: (calls) =>
+          insertMany(calls.map(([id, user]) => ({ ...user, id: UserId.make(id) }))),
+        keyOf: (user: User) => user.id,
+      })
+
+      const create = spanned(
+        "UserRepository.create",
+        (
+          user: typeof User.insert.Type,
+          { idempotencyKey }: { readonly idempotencyKey?: UserId | undefined } = {},
+        ) => idempotencyKey === undefined ? createInGroup(user) : createAlone(user, idempotencyKey),
+      )
 
       /** Why no row of this id was in one of the versions asked for; any will do where none was. */
       const explainMiss = Effect.fnUntraced(function* (id: UserId, { ifVersion }: Precondition) {
@@ -259,15 +312,19 @@ export class UserRepository extends Context.Service<UserRepository, {
         { limit, after }: { readonly limit: number; readonly after?: Place | undefined },
       ) {
         const rows = yield* findPage({ ...startAfter(after), limit: limit + 1 }).pipe(
+          retryRead(sql),
           interpretErrors(),
         )
         return pageOf(rows, limit)
       })
 
       return UserRepository.of({
-        getById,
-        getByEmail,
-        getByGoogleId,
+        getById: spanned("UserRepository.getById", getById),
+        getByEmail: spanned(
+          "UserRepository.getByEmail",
+          (email) => getByEmail(email.toLowerCase()),
+        ),
+        getByGoogleId: spanned("UserRepository.getByGoogleId", getByGoogleId),
         create,
         update,
         delete: delete_,

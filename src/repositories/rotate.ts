@@ -4,6 +4,7 @@
 import { Data, Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
+import { spanned } from "../database/spanned.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import {
   RefreshToken,
@@ -16,8 +17,11 @@ import {
   Successor,
   TokenHash,
 } from "../domain/RefreshToken.ts"
+import type { CreateOptions } from "./createRefreshToken.ts"
+import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce } from "./Idempotency.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
+import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
 
 /** The same rotation was done before: an answer, but not by a row that this call created. */
@@ -33,7 +37,12 @@ const refuse = (token: RefreshToken) =>
     ? new RefreshTokenRevoked()
     : new RefreshTokenExpired()
 
-export const makeRotate = (sql: SqlClient.SqlClient) => {
+interface Rotation {
+  readonly tokenHash: TokenHash
+  readonly successor: Successor
+}
+
+export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   const columns = sql.literal(refreshTokenColumns)
 
   // One statement, so that of many rotations of one token at once exactly one finds it unrevoked:
@@ -84,6 +93,57 @@ export const makeRotate = (sql: SqlClient.SqlClient) => {
         RETURNING ${columns}`,
   })
 
+  // Of two rotations of one token in a group, one finds its row; the other is left out.
+  const replaceWhereFree = SqlSchema.findAll({
+    Request: Schema.fromJsonString(
+      Schema.Array(
+        Schema.Struct({ ...Successor.fields, id: RefreshTokenId, replaces: TokenHash }),
+      ),
+    ),
+    Result: RefreshToken,
+    execute: (successors) =>
+      sql`
+        WITH input AS (
+          SELECT *
+          FROM json_to_recordset(${successors}::json) AS input (
+            "id" uuid,
+            "replaces" text,
+            "tokenHash" text,
+            "expiresAt" timestamptz,
+            "userAgent" text,
+            "ipAddress" inet
+          )
+        ), free AS (
+          SELECT refresh_tokens.id AS token_id, input.id AS successor_id
+          FROM input
+          JOIN refresh_tokens ON refresh_tokens.token_hash = input.replaces
+          JOIN users ON users.id = refresh_tokens.user_id
+          WHERE refresh_tokens.revoked_at IS NULL AND refresh_tokens.expires_at > now()
+          FOR KEY SHARE OF users SKIP LOCKED
+          FOR NO KEY UPDATE OF refresh_tokens SKIP LOCKED
+        ), spent AS (
+          UPDATE refresh_tokens
+          SET revoked_at = clock_timestamp(), successor_id = free.successor_id
+          FROM free
+          WHERE refresh_tokens.id = free.token_id
+          RETURNING refresh_tokens.user_id, refresh_tokens.successor_id
+        )
+        INSERT INTO refresh_tokens (
+          id, user_id, token_hash, expires_at, created_at, user_agent, ip_address
+        )
+        SELECT
+          input.id,
+          spent.user_id,
+          input."tokenHash",
+          input."expiresAt",
+          clock_timestamp(),
+          input."userAgent",
+          input."ipAddress"
+        FROM spent
+        JOIN input ON input.id = spent.successor_id
+        RETURNING ${columns}`,
+  })
+
   // Both in one statement: a deletion of the user between two would pass for a successor that was
   // cleaned up, and so for reuse.
   const findWithSuccessor = SqlSchema.findAll({
@@ -109,7 +169,7 @@ export const makeRotate = (sql: SqlClient.SqlClient) => {
    * about.
    */
   const explain = Effect.fnUntraced(function* (tokenHash: TokenHash, successor: Successor) {
-    const found = yield* findWithSuccessor(tokenHash)
+    const found = yield* findWithSuccessor(tokenHash).pipe(retryRead(sql))
     const token = found.find((row) => row.tokenHash === tokenHash)
     if (token === undefined) return yield* new RefreshTokenNotFound()
     if (token.wasValid) return
@@ -139,21 +199,47 @@ export const makeRotate = (sql: SqlClient.SqlClient) => {
     }
   })
 
-  return Effect.fn("RefreshTokenRepository.rotate")(function* (
-    tokenHash: TokenHash,
-    successor: Successor,
-    options: { readonly idempotencyKey?: RefreshTokenId | undefined } = {},
+  const rotateAlone = Effect.fnUntraced(function* (
+    { tokenHash, successor }: Rotation,
+    idempotencyKey?: RefreshTokenId,
   ) {
-    if (successor.tokenHash === tokenHash) return yield* new SelfRotation()
-    const key = options.idempotencyKey ?? null
+    const key = idempotencyKey ?? null
     return yield* createOnce(sql, {
       table: "refresh_tokens",
       operation: "rotate",
-      key: options.idempotencyKey,
+      key: idempotencyKey,
       schema: Schema.Struct({ tokenHash: TokenHash, successor: Successor }),
       values: { tokenHash, successor },
       insert: (fingerprint) => replaceOrExplain(tokenHash, successor, key, fingerprint),
-      find: key === null ? Effect.succeedNone : findById(key).pipe(interpretErrors()),
+      find: key === null
+        ? Effect.succeedNone
+        : findById(key).pipe(retryRead(sql), interpretErrors()),
     }).pipe(Effect.catchTag("AlreadyRotated", ({ successor }) => Effect.succeed(successor)))
   })
-}
+
+  const rotateInGroup = yield* makeGroupCommit(sql, {
+    name: "RefreshTokenRepository.rotate",
+    alone: (rotation: Rotation) => rotateAlone(rotation),
+    together: (calls) =>
+      replaceWhereFree(calls.map(([id, { tokenHash, successor }]) => ({
+        ...successor,
+        id: RefreshTokenId.make(id),
+        replaces: tokenHash,
+      }))),
+    keyOf: (token: RefreshToken) => token.id,
+  })
+
+  const rotate = Effect.fnUntraced(function* (
+    tokenHash: TokenHash,
+    successor: Successor,
+    { idempotencyKey }: CreateOptions = {},
+  ) {
+    if (successor.tokenHash === tokenHash) return yield* new SelfRotation()
+    const rotation = { tokenHash, successor }
+    return yield* idempotencyKey === undefined
+      ? rotateInGroup(rotation)
+      : rotateAlone(rotation, idempotencyKey)
+  })
+
+  return spanned("RefreshTokenRepository.rotate", rotate)
+})

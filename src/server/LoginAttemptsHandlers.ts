@@ -4,7 +4,8 @@ import { Api } from "../api/Api.ts"
 import * as Problem from "../api/problems.ts"
 import type { Email } from "../domain/Email.ts"
 import type { IpAddress } from "../domain/IpAddress.ts"
-import { LoginAttemptRepository, type Origin } from "../repositories/LoginAttemptRepository.ts"
+import type { Origin } from "../repositories/countFailures.ts"
+import { LoginAttemptRepository } from "../repositories/LoginAttemptRepository.ts"
 import { asProblem } from "./asProblem.ts"
 
 const toOrigin = Effect.fnUntraced(function* (

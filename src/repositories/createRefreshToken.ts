@@ -1,0 +1,132 @@
+/**
+ * The creation of refresh tokens.
+ */
+import { Effect, Schema } from "effect"
+import { type SqlClient, SqlSchema } from "effect/sql"
+import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
+import { spanned } from "../database/spanned.ts"
+import { RefreshToken, RefreshTokenId } from "../domain/RefreshToken.ts"
+import { makeGroupCommit } from "./groupCommit.ts"
+import { createOnce } from "./Idempotency.ts"
+import { refreshTokenColumns } from "./refreshTokenColumns.ts"
+import { retryRead } from "./retryRead.ts"
+import { withSavepoint } from "./savepoint.ts"
+
+export interface CreateOptions {
+  /** Becomes the token's id; the same call again gives the token as it is now. */
+  readonly idempotencyKey?: RefreshTokenId | undefined
+}
+
+export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+  const columns = sql.literal(refreshTokenColumns)
+
+  const findById = SqlSchema.findOneOption({
+    Request: RefreshTokenId,
+    Result: RefreshToken,
+    execute: (id) => sql`SELECT ${columns} FROM refresh_tokens WHERE id = ${id}`,
+  })
+
+  // The clock is read when the user's row is held: a token that had to wait for a revoke-all is
+  // younger than the revocations. A user that does not exist violates the foreign key.
+  const insert = SqlSchema.findOneOption({
+    Request: Schema.Struct({
+      token: RefreshToken.insert,
+      key: Schema.NullOr(RefreshTokenId),
+      fingerprint: Schema.NullOr(Schema.Uint8Array),
+    }),
+    Result: RefreshToken,
+    execute: ({ token, key, fingerprint }) =>
+      sql`
+        WITH owner AS (
+          SELECT id FROM users WHERE id = ${token.userId} FOR KEY SHARE
+        )
+        INSERT INTO refresh_tokens (
+          id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,
+          idempotency_fingerprint
+        )
+        SELECT
+          COALESCE(${key}::uuid, gen_random_uuid()),
+          wanted.user_id,
+          ${token.tokenHash},
+          ${token.expiresAt}::timestamptz,
+          clock_timestamp(),
+          ${token.userAgent},
+          ${token.ipAddress}::inet,
+          ${fingerprint}::bytea
+        FROM (VALUES (${token.userId}::uuid)) AS wanted (user_id)
+        LEFT JOIN owner ON owner.id = wanted.user_id
+        ON CONFLICT (id) DO NOTHING
+        RETURNING ${columns}`,
+  })
+
+  const insertMany = SqlSchema.findAll({
+    Request: Schema.fromJsonString(
+      Schema.Array(Schema.Struct({ ...RefreshToken.insert.fields, id: RefreshTokenId })),
+    ),
+    Result: RefreshToken,
+    execute: (tokens) =>
+      sql`
+        WITH input AS (
+          SELECT *
+          FROM json_to_recordset(${tokens}::json) AS input (
+            "id" uuid,
+            "userId" uuid,
+            "tokenHash" text,
+            "expiresAt" timestamptz,
+            "userAgent" text,
+            "ipAddress" inet
+          )
+        ), owner AS (
+          SELECT id
+          FROM users
+          WHERE id IN (SELECT "userId" FROM input)
+          FOR KEY SHARE SKIP LOCKED
+        )
+        INSERT INTO refresh_tokens (
+          id, user_id, token_hash, expires_at, created_at, user_agent, ip_address
+        )
+        SELECT
+          input.id, owner.id, "tokenHash", "expiresAt", clock_timestamp(), "userAgent", "ipAddress"
+        FROM input
+        JOIN owner ON owner.id = "userId"
+        ORDER BY "tokenHash"
+        ON CONFLICT DO NOTHING
+        RETURNING ${columns}`,
+  })
+
+  const createAlone = Effect.fnUntraced(function* (
+    token: typeof RefreshToken.insert.Type,
+    idempotencyKey?: RefreshTokenId,
+  ) {
+    const key = idempotencyKey ?? null
+    return yield* createOnce(sql, {
+      table: "refresh_tokens",
+      operation: "create",
+      key: idempotencyKey,
+      schema: RefreshToken.insert,
+      values: token,
+      insert: (fingerprint) =>
+        insert({ token, key, fingerprint }).pipe(
+          withSavepoint(sql),
+          interpretErrors(refreshTokenConstraints),
+        ),
+      find: key === null
+        ? Effect.succeedNone
+        : findById(key).pipe(retryRead(sql), interpretErrors()),
+    })
+  })
+
+  const createInGroup = yield* makeGroupCommit(sql, {
+    name: "RefreshTokenRepository.create",
+    alone: (token: typeof RefreshToken.insert.Type) => createAlone(token),
+    together: (calls) =>
+      insertMany(calls.map(([id, token]) => ({ ...token, id: RefreshTokenId.make(id) }))),
+    keyOf: (token: RefreshToken) => token.id,
+  })
+
+  return spanned(
+    "RefreshTokenRepository.create",
+    (token: typeof RefreshToken.insert.Type, { idempotencyKey }: CreateOptions = {}) =>
+      idempotencyKey === undefined ? createInGroup(token) : createAlone(token, idempotencyKey),
+  )
+})

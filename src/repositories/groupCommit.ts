@@ -1,0 +1,44 @@
+/**
+ * Group commit: writes that arrive together are one statement and one commit.
+ *
+ * The group only does what is certain: its statement leaves out the rows that another transaction
+ * holds and those that conflict. Each of these, and all of a group in which one row violated a
+ * constraint, is then a statement of its own, which alone decides what is wrong with it.
+ */
+import { Effect, Option, type Schema } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
+import * as Batcher from "../database/Batcher.ts"
+import { interpretErrors, isUndoneForARow } from "../database/Constraints.ts"
+import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
+
+interface GroupCommit<Call, Row, E> {
+  /** What a trace calls it. */
+  readonly name: string
+  readonly alone: (call: Call) => Effect.Effect<Row, E | DatabaseUnavailable>
+  /** The rows of the calls that were carried out, in any order, each call with a key of its own. */
+  readonly together: (
+    calls: ReadonlyArray<readonly [key: string, call: Call]>,
+  ) => Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | Schema.SchemaError>
+  /** The key of the call that a row answers. */
+  readonly keyOf: (row: Row) => string
+  /** The key of a call; by default a new id, which its row gets. */
+  readonly key?: (call: Call) => string
+}
+
+/** Makes a function that carries a write out, alone or in a group. */
+export const makeGroupCommit = <Call, Row, E>(
+  sql: SqlClient.SqlClient,
+  { name, alone, together, keyOf, key = () => crypto.randomUUID() }: GroupCommit<Call, Row, E>,
+) =>
+  Batcher.make<Call, Row, E | DatabaseUnavailable>({
+    sql,
+    name,
+    alone,
+    together: Effect.fnUntraced(function* (calls: ReadonlyArray<Call>) {
+      const keyed = calls.map((call) => [key(call), call] as const)
+      // After a lost connection nothing is repeated: the group may have been committed.
+      const rows = yield* Effect.catchIf(together(keyed), isUndoneForARow, () => Effect.succeed([]))
+      const byKey = new Map(rows.map((row) => [keyOf(row), row]))
+      return keyed.map(([key]) => Option.fromUndefinedOr(byKey.get(key)))
+    }, interpretErrors()),
+  })

@@ -1,0 +1,42 @@
+/**
+ * Finding rows by what identifies them: look-ups that arrive together share one statement.
+ */
+import { Effect, Option, type Schema } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
+import * as Batcher from "../database/Batcher.ts"
+import { interpretErrors } from "../database/Constraints.ts"
+import { retryRead } from "./retryRead.ts"
+
+interface LookUp<Key, Row> {
+  /** What a trace calls it. */
+  readonly name: string
+  /** Those rows that there are, in any order, for keys without repetitions. */
+  readonly find: (
+    keys: ReadonlyArray<Key>,
+  ) => Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | Schema.SchemaError>
+  /** The key by which a row was found. */
+  readonly keyOf: (row: Row) => Key | null
+}
+
+/** Makes a function that gives the row of a key, if there is one. */
+export const makeLookUp = <Key, Row>(
+  sql: SqlClient.SqlClient,
+  { name, find, keyOf }: LookUp<Key, Row>,
+) => {
+  const findEach = Effect.fnUntraced(
+    function* (keys: ReadonlyArray<Key>) {
+      const rows = yield* find([...new Set(keys)])
+      const byKey = new Map(rows.map((row): [Key | null, Row] => [keyOf(row), row]))
+      return keys.map((key) => Option.fromUndefinedOr(byKey.get(key)))
+    },
+    retryRead(sql),
+    interpretErrors(),
+  )
+
+  return Batcher.make({
+    sql,
+    name,
+    alone: (key: Key) => Effect.map(findEach([key]), ([row]) => row ?? Option.none()),
+    together: (keys) => Effect.map(findEach(keys), (found) => found.map(Option.some)),
+  })
+}

@@ -1,0 +1,58 @@
+/**
+ * The revocation of single refresh tokens.
+ */
+import { Effect, Option, Schema } from "effect"
+import { type SqlClient, SqlSchema } from "effect/sql"
+import { interpretErrors } from "../database/Constraints.ts"
+import { spanned } from "../database/spanned.ts"
+import { RefreshToken, RefreshTokenNotFound, TokenHash } from "../domain/RefreshToken.ts"
+import { makeGroupCommit } from "./groupCommit.ts"
+import { refreshTokenColumns } from "./refreshTokenColumns.ts"
+
+export const makeRevoke = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+  const columns = sql.literal(refreshTokenColumns)
+
+  const setRevoked = SqlSchema.findOneOption({
+    Request: TokenHash,
+    Result: RefreshToken,
+    execute: (tokenHash) =>
+      sql`
+        UPDATE refresh_tokens
+        SET revoked_at = COALESCE(revoked_at, now())
+        WHERE token_hash = ${tokenHash}
+        RETURNING ${columns}`,
+  })
+
+  const setRevokedWhereFree = SqlSchema.findAll({
+    Request: Schema.Array(TokenHash),
+    Result: RefreshToken,
+    execute: (hashes) =>
+      sql`
+        WITH free AS (
+          SELECT id AS free_id
+          FROM refresh_tokens
+          WHERE token_hash = ANY(${hashes}::text[])
+          FOR NO KEY UPDATE SKIP LOCKED
+        )
+        UPDATE refresh_tokens
+        SET revoked_at = COALESCE(revoked_at, now())
+        FROM free
+        WHERE id = free_id
+        RETURNING ${columns}`,
+  })
+
+  const revokeAlone = Effect.fnUntraced(function* (tokenHash: TokenHash) {
+    const revoked = yield* setRevoked(tokenHash).pipe(interpretErrors())
+    return Option.isSome(revoked) ? revoked.value : yield* new RefreshTokenNotFound()
+  })
+
+  const revoke = yield* makeGroupCommit(sql, {
+    name: "RefreshTokenRepository.revoke",
+    alone: revokeAlone,
+    together: (calls) => setRevokedWhereFree(calls.map(([, tokenHash]) => tokenHash)),
+    keyOf: (token: RefreshToken) => token.tokenHash,
+    key: (tokenHash) => tokenHash,
+  })
+
+  return spanned("RefreshTokenRepository.revoke", revoke)
+})
