@@ -64,6 +64,9 @@ export const codeOf = (error: SqlError.SqlError): string | null =>
 export const constraintOf = (error: SqlError.SqlError): string | null =>
   property(error.reason.cause, "constraint")
 
+/** Lost against another transaction: serialization failures, deadlocks, a lock not had in time. */
+const lost = ["40001", "40P01", "55P03"]
+
 /** Serialization failures and deadlocks: given up in favour of another transaction. */
 const isConflict = (error: unknown): boolean =>
   SqlError.isSqlError(error) && ["40001", "40P01"].includes(codeOf(error) ?? "")
@@ -92,11 +95,13 @@ export const retryLostConnection = <A, E, R>(read: Effect.Effect<A, E, R>) =>
 
 /**
  * Whether a statement about many rows failed for what one of them is or meets: a value, a constraint,
- * a conflict, a lock. The statement was undone for certain, and others of its rows may do.
+ * a trigger, a conflict, a lock. The statement was undone for certain, and others of its rows may do.
  */
-export const isUndoneForARow = (error: unknown): error is SqlError.SqlError =>
-  SqlError.isSqlError(error) &&
-  ["22", "23", "40001", "40P01", "55P03"].some((prefix) => codeOf(error)?.startsWith(prefix))
+export const isUndoneForARow = (error: unknown): error is SqlError.SqlError => {
+  if (!SqlError.isSqlError(error)) return false
+  const code = codeOf(error)
+  return code !== null && (!isUnavailable(error, code) || lost.includes(code))
+}
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 

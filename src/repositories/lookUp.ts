@@ -37,6 +37,11 @@ export const makeLookUp = <Key, Row>(
     sql,
     name,
     alone: (key: Key) => Effect.map(findEach([key]), ([row]) => row ?? Option.none()),
-    together: (keys) => Effect.map(findEach(keys), (found) => found.map(Option.some)),
+    // A row that is not what it should be spoils only the look-up of itself.
+    together: (keys) =>
+      Effect.catchDefect(
+        Effect.map(findEach(keys), (found) => found.map(Option.some)),
+        () => Effect.succeed(keys.map(() => Option.none())),
+      ),
   })
 }

@@ -1,16 +1,20 @@
 /**
  * The keys that the service knows.
  */
-import { createHash, timingSafeEqual } from "node:crypto"
-import { Context, Effect, Layer, Option, Redacted, Ref, Schedule } from "effect"
-import type { ApiKey } from "../domain/ApiKey.ts"
+import { hash, timingSafeEqual } from "node:crypto"
+import { Context, Effect, Layer, Option, Ref, Schedule } from "effect"
+import type { ApiKey, Scope } from "../domain/ApiKey.ts"
 
-type Find = (key: Redacted.Redacted) => Option.Option<ApiKey>
+type Find = (key: string) => Option.Option<ApiKey>
+
+/** Whether a key has a scope. */
+export const mayUse = ({ scopes }: ApiKey, scope: Scope): boolean =>
+  scopes.includes(scope) || scopes.includes("*")
 
 const makeFind = (keys: ReadonlyArray<ApiKey>): Find => {
-  const known = keys.map((key) => ({ key, digest: Buffer.from(key.sha256, "hex") }))
+  const known = keys.map((key) => ({ key, digest: Buffer.from(key.sha256.toLowerCase()) }))
   return (key) => {
-    const digest = createHash("sha256").update(Redacted.value(key)).digest()
+    const digest = Buffer.from(hash("sha256", key))
     // All are compared, each in constant time, so that the time taken tells nothing.
     const matching = known.filter((entry) => timingSafeEqual(entry.digest, digest))
     return Option.fromNullishOr(matching[0]?.key)

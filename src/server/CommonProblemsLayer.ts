@@ -1,39 +1,17 @@
-import { Effect, SchemaIssue } from "effect"
+import { Effect } from "effect"
 import { HttpApiMiddleware } from "effect/http-api"
 import { CommonProblems } from "../api/CommonProblems.ts"
-import { type InputError, InvalidRequest } from "../api/problems.ts"
+import { invalidRequest } from "./invalidRequest.ts"
 
-const format = SchemaIssue.makeFormatterStandardSchemaV1()
-
-/** More are of no help to a caller, and a hostile one could ask for thousands. */
-const maximumErrors = 20
-
-// A property that is not known is named by the client, and might be a secret in the wrong place.
-const nameOf = (segment: PropertyKey) =>
-  /^[\w-]{1,32}$/.test(String(segment)) ? String(segment) : "?"
-
-const toInputErrors = (issue: SchemaIssue.Issue, part: string): ReadonlyArray<InputError> =>
-  format(issue).issues.slice(0, maximumErrors).map(({ path = [], message }) => ({
-    path: path.length === 0
-      ? part
-      : path.map((segment) => nameOf(typeof segment === "object" ? segment.key : segment)).join(
-        ".",
-      ),
-    message,
-  }))
-
-/** Names each place of a request that its endpoint's schemas refuse; values are never repeated. */
 export const CommonProblemsLayer = HttpApiMiddleware.layerSchemaErrorTransform(
   CommonProblems,
   (error) =>
     error.kind === "Body" || error.kind === "ResponseHeaders"
       ? Effect.die(error.cause)
       : Effect.fail(
-        new InvalidRequest({
-          errors: toInputErrors(
-            error.cause.issue,
-            error.kind === "Payload" ? "body" : error.kind.toLowerCase(),
-          ),
-        }),
+        invalidRequest(
+          error.kind === "Payload" ? "body" : error.kind.toLowerCase(),
+          error.cause.issue,
+        ),
       ),
 )

@@ -1,12 +1,14 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
+import type { LoginAttemptsApi } from "../api/LoginAttemptsApi.ts"
 import * as Problem from "../api/problems.ts"
 import type { Email } from "../domain/Email.ts"
 import type { IpAddress } from "../domain/IpAddress.ts"
 import type { Origin } from "../repositories/countFailures.ts"
 import { LoginAttemptRepository } from "../repositories/LoginAttemptRepository.ts"
 import { asProblem } from "./asProblem.ts"
+import type { HandlersOf } from "./HandlersOf.ts"
 
 const toOrigin = Effect.fnUntraced(function* (
   { email, ipAddress }: {
@@ -21,28 +23,32 @@ const toOrigin = Effect.fnUntraced(function* (
   })
 })
 
+/** The handlers of the group, by the names of its endpoints. */
+export const makeLoginAttemptsHandlers = Effect.gen(function* () {
+  const attempts = yield* LoginAttemptRepository
+
+  const handlers: HandlersOf<typeof LoginAttemptsApi> = {
+    create: ({ payload, headers }) =>
+      attempts.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
+        asProblem,
+        Effect.catchTag("UserNotFound", () => new Problem.ReferencedUserNotFound({})),
+      ),
+    countByUser: ({ params, query }) =>
+      attempts.countRecentFailures(params.id, query.minutes).pipe(
+        asProblem,
+        Effect.map((count) => ({ count })),
+      ),
+    countByOrigin: Effect.fnUntraced(function* ({ query }) {
+      const origin = yield* toOrigin(query)
+      const count = yield* asProblem(attempts.countRecentFailuresFrom(origin, query.minutes))
+      return { count }
+    }),
+  }
+  return handlers
+})
+
 export const LoginAttemptsHandlers = HttpApiBuilder.group(
   Api,
   "loginAttempts",
-  Effect.fnUntraced(function* (handlers) {
-    const attempts = yield* LoginAttemptRepository
-
-    return handlers.handleAll({
-      create: ({ payload, headers }) =>
-        attempts.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
-          asProblem,
-          Effect.catchTag("UserNotFound", () => new Problem.ReferencedUserNotFound({})),
-        ),
-      countByUser: ({ params, query }) =>
-        attempts.countRecentFailures(params.id, query.minutes).pipe(
-          asProblem,
-          Effect.map((count) => ({ count })),
-        ),
-      countByOrigin: Effect.fnUntraced(function* ({ query }) {
-        const origin = yield* toOrigin(query)
-        const count = yield* asProblem(attempts.countRecentFailuresFrom(origin, query.minutes))
-        return { count }
-      }),
-    })
-  }),
+  (builder) => Effect.map(makeLoginAttemptsHandlers, (handlers) => builder.handleAll(handlers)),
 )

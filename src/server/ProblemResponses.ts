@@ -12,12 +12,11 @@ import {
 } from "effect/http"
 import * as Problem from "../api/problems.ts"
 import { allowedMethods } from "./allowedMethods.ts"
+import { internalError } from "./internalError.ts"
+import { headersOfStatus } from "./problemAnswer.ts"
 import { withStrictBody } from "./requestBody.ts"
 import { withRequestSpan } from "./requestSpan.ts"
 import { normalizeTarget } from "./requestTarget.ts"
-
-/** Seconds after which a client may try again. */
-const retryAfter = "1"
 
 const invalid = (path: string, message: string) =>
   new Problem.InvalidRequest({ errors: [{ path, message }] })
@@ -60,26 +59,16 @@ const fromCause = Effect.fnUntraced(function* (
         : invalid("body", reason.description ?? "Expected a complete body"),
     )
   }
-  yield* Effect.logError("A request failed unexpectedly", cause)
-  return yield* HttpServerRespondable.toResponse(new Problem.InternalError({}))
+  return yield* Effect.flatMap(internalError(cause), HttpServerRespondable.toResponse)
 })
 
 /** Adds what an answer's status asks for; below the endpoints, a 415 has no body. */
 const complete = (
   response: HttpServerResponse.HttpServerResponse,
-): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
-  switch (response.status) {
-    case 401:
-      // RFC 6750, 3
-      return Effect.succeed(HttpServerResponse.setHeader(response, "www-authenticate", "Bearer"))
-    case 503:
-      return Effect.succeed(HttpServerResponse.setHeader(response, "retry-after", retryAfter))
-    case 415:
-      return HttpServerRespondable.toResponse(new Problem.UnsupportedMediaType({}))
-    default:
-      return Effect.succeed(response)
-  }
-}
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  response.status === 415
+    ? HttpServerRespondable.toResponse(new Problem.UnsupportedMediaType({}))
+    : Effect.succeed(HttpServerResponse.setHeaders(response, headersOfStatus(response.status)))
 
 export const ProblemResponses = HttpRouter.middleware(
   (handle) =>

@@ -1,11 +1,13 @@
 import { Effect, Option } from "effect"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../api/Api.ts"
+import type { RefreshTokensApi } from "../api/RefreshTokensApi.ts"
 import * as Problem from "../api/problems.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import type { RefreshToken } from "../domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../repositories/RefreshTokenRepository.ts"
 import { asProblem } from "./asProblem.ts"
+import type { HandlersOf } from "./HandlersOf.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
 
 /** The database's verdict, so that every route agrees at every instant. */
@@ -28,40 +30,44 @@ const created = (token: RefreshToken) =>
 
 const referencedUserNotFound = () => new Problem.ReferencedUserNotFound({})
 
+/** The handlers of the group, by the names of its endpoints. */
+export const makeRefreshTokensHandlers = Effect.gen(function* () {
+  const tokens = yield* RefreshTokenRepository
+
+  const handlers: HandlersOf<typeof RefreshTokensApi> = {
+    create: ({ payload, headers }) =>
+      tokens.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
+        asProblem,
+        Effect.catchTag("UserNotFound", referencedUserNotFound),
+        Effect.map(created),
+      ),
+    getByTokenHash: ({ params }) => orNotFound(tokens.getByTokenHash(params.tokenHash)),
+    getValidByTokenHash: ({ params }) => orNotFound(tokens.getValidByTokenHash(params.tokenHash)),
+    revoke: ({ params }) => Effect.map(asProblem(tokens.revoke(params.tokenHash)), toJson),
+    rotate: ({ params, payload, headers }) =>
+      tokens.rotate(params.tokenHash, payload, { idempotencyKey: headers["idempotency-key"] })
+        .pipe(
+          asProblem,
+          Effect.map(created),
+        ),
+    listForUser: Effect.fnUntraced(function* ({ params, query }) {
+      const list = `tokens of ${params.id}, active: ${query.active ?? "either"}`
+      const after = yield* fromCursor(list, query.cursor)
+      const page = yield* asProblem(
+        tokens.listForUser(params.id, { active: query.active, limit: query.limit, after }),
+      )
+      return toPageJson(list, page, toJson)
+    }),
+    revokeAllForUser: ({ params, payload }) =>
+      tokens.revokeAllForUser(params.id, {
+        exceptTokenHash: payload.exceptTokenHash ?? undefined,
+      }).pipe(asProblem, Effect.map((revoked) => ({ revoked }))),
+  }
+  return handlers
+})
+
 export const RefreshTokensHandlers = HttpApiBuilder.group(
   Api,
   "refreshTokens",
-  Effect.fnUntraced(function* (handlers) {
-    const tokens = yield* RefreshTokenRepository
-
-    return handlers.handleAll({
-      create: ({ payload, headers }) =>
-        tokens.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
-          asProblem,
-          Effect.catchTag("UserNotFound", referencedUserNotFound),
-          Effect.map(created),
-        ),
-      getByTokenHash: ({ params }) => orNotFound(tokens.getByTokenHash(params.tokenHash)),
-      getValidByTokenHash: ({ params }) => orNotFound(tokens.getValidByTokenHash(params.tokenHash)),
-      revoke: ({ params }) => Effect.map(asProblem(tokens.revoke(params.tokenHash)), toJson),
-      rotate: ({ params, payload, headers }) =>
-        tokens.rotate(params.tokenHash, payload, { idempotencyKey: headers["idempotency-key"] })
-          .pipe(
-            asProblem,
-            Effect.map(created),
-          ),
-      listForUser: Effect.fnUntraced(function* ({ params, query }) {
-        const list = `tokens of ${params.id}, active: ${query.active ?? "either"}`
-        const after = yield* fromCursor(list, query.cursor)
-        const page = yield* asProblem(
-          tokens.listForUser(params.id, { active: query.active, limit: query.limit, after }),
-        )
-        return toPageJson(list, page, toJson)
-      }),
-      revokeAllForUser: ({ params, payload }) =>
-        tokens.revokeAllForUser(params.id, {
-          exceptTokenHash: payload.exceptTokenHash ?? undefined,
-        }).pipe(asProblem, Effect.map((revoked) => ({ revoked }))),
-    })
-  }),
+  (builder) => Effect.map(makeRefreshTokensHandlers, (handlers) => builder.handleAll(handlers)),
 )

@@ -3,22 +3,28 @@
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { createServer, type Server } from "node:http"
-import { ByteSize, Duration, Effect, Layer } from "effect"
+import { ByteSize, Duration, Effect, Layer, References } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { Api } from "../api/Api.ts"
+import { LoginAttemptsApi } from "../api/LoginAttemptsApi.ts"
+import { RefreshTokensApi } from "../api/RefreshTokensApi.ts"
+import { UsersApi } from "../api/UsersApi.ts"
 import { AdmissionLayer } from "./AdmissionLayer.ts"
 import { AuthorizationLayer } from "./AuthorizationLayer.ts"
 import { CommonProblemsLayer } from "./CommonProblemsLayer.ts"
+import * as Direct from "./direct/Direct.ts"
+import { directRoutes } from "./direct/DirectRoute.ts"
 import * as Drain from "./Drain.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
-import { LoginAttemptsHandlers } from "./LoginAttemptsHandlers.ts"
+import { InFlight } from "./InFlight.ts"
+import { LoginAttemptsHandlers, makeLoginAttemptsHandlers } from "./LoginAttemptsHandlers.ts"
 import { MaintenanceHandlers } from "./MaintenanceHandlers.ts"
 import { ProblemResponses } from "./ProblemResponses.ts"
-import { RefreshTokensHandlers } from "./RefreshTokensHandlers.ts"
+import { makeRefreshTokensHandlers, RefreshTokensHandlers } from "./RefreshTokensHandlers.ts"
 import { answerMalformedRequests } from "./malformedRequests.ts"
 import { withoutPlatformSpans } from "./requestSpan.ts"
-import { UsersHandlers } from "./UsersHandlers.ts"
+import { makeUsersHandlers, UsersHandlers } from "./UsersHandlers.ts"
 
 export interface ServerOptions {
   readonly host: string
@@ -44,29 +50,29 @@ export interface ServerOptions {
   readonly shutdownTimeout: Duration.Duration
 }
 
-const routes = (options: ServerOptions, timeToStop: Effect.Effect<Duration.Duration>) =>
-  Layer.mergeAll(
-    HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-      Layer.provide([
-        UsersHandlers,
-        RefreshTokensHandlers,
-        LoginAttemptsHandlers,
-        MaintenanceHandlers,
-        HealthHandlers,
-      ]),
-      Layer.provide([
-        AuthorizationLayer,
-        CommonProblemsLayer,
-        AdmissionLayer({
-          maxInFlight: options.maxRequestsInFlight,
-          deadline: options.answerTimeout,
-          timeToStop,
-        }),
-      ]),
-    ),
-    HttpApiScalar.layer(Api, { path: "/docs", scalar: { withDefaultFonts: false } }),
-    ProblemResponses,
-  )
+const Routes = Layer.mergeAll(
+  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+    Layer.provide([
+      UsersHandlers,
+      RefreshTokensHandlers,
+      LoginAttemptsHandlers,
+      MaintenanceHandlers,
+      HealthHandlers,
+    ]),
+    Layer.provide([AuthorizationLayer, CommonProblemsLayer, AdmissionLayer]),
+  ),
+  HttpApiScalar.layer(Api, { path: "/docs", scalar: { withDefaultFonts: false } }),
+  ProblemResponses,
+)
+
+/** Those that most requests are for. */
+const makeDirectRoutes = Effect.gen(function* () {
+  return [
+    ...directRoutes(UsersApi, yield* makeUsersHandlers),
+    ...directRoutes(RefreshTokensApi, yield* makeRefreshTokensHandlers),
+    ...directRoutes(LoginAttemptsApi, yield* makeLoginAttemptsHandlers),
+  ]
+})
 
 const makeServer = (options: ServerOptions) => {
   const server = createServer({
@@ -87,10 +93,26 @@ const makeServer = (options: ServerOptions) => {
 const listener = (server: Server, { host, port }: ServerOptions) =>
   NodeHttpServer.layer(() => server, { host, port, disablePreemptiveShutdown: true })
 
+/**
+ * Offers each request to the short way before the platform's listener hears of it. Where spans are
+ * made, all requests go the long way, which makes them.
+ */
+const shortcut = (server: Server, { bodyLimit }: ServerOptions) =>
+  Layer.effectDiscard(Effect.gen(function* () {
+    if (yield* References.TracerEnabled) return
+    const direct = yield* Direct.make({ routes: yield* makeDirectRoutes, bodyLimit })
+    const listeners = server.listeners("request")
+    server.removeAllListeners("request")
+    server.on("request", (request, response) => {
+      if (direct(request, response)) return
+      listeners.forEach((listener) => Reflect.apply(listener, server, [request, response]))
+    })
+  }))
+
 const serving = (options: ServerOptions) => {
   const server = makeServer(options)
   const timeToStop = Drain.makeCountdown(options.shutdownTimeout)
-  const served = HttpRouter.serve(routes(options, timeToStop), {
+  const served = HttpRouter.serve(Routes, {
     disableLogger: true,
     disableListenLog: true,
     routerConfig: {
@@ -100,7 +122,14 @@ const serving = (options: ServerOptions) => {
       // Longer than any request line that the listener takes, so that schemas are what refuses.
       maxParamLength: 65_536,
     },
-  }).pipe(
+  })
+  const answering = shortcut(server, options).pipe(
+    Layer.provideMerge(served),
+    Layer.provide(InFlight.layer({
+      maxInFlight: options.maxRequestsInFlight,
+      deadline: options.answerTimeout,
+      timeToStop,
+    })),
     Layer.provideMerge(listener(server, options)),
     Layer.provide([
       Layer.succeed(HttpIncomingMessage.MaxBodySize, options.bodyLimit),
@@ -109,7 +138,7 @@ const serving = (options: ServerOptions) => {
   )
   return Layer.provideMerge(
     Drain.layer(server, { drainTime: options.drainTime, timeToStop }),
-    served,
+    answering,
   )
 }
 

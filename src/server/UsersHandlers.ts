@@ -1,11 +1,13 @@
 import { Effect, Option, Redacted } from "effect"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../api/Api.ts"
+import type { UsersApi } from "../api/UsersApi.ts"
 import * as Problem from "../api/problems.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import type { User } from "../domain/User.ts"
 import { UserRepository } from "../repositories/UserRepository.ts"
 import { asProblem } from "./asProblem.ts"
+import type { HandlersOf } from "./HandlersOf.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
 import { toEntityTag, toPrecondition } from "./entityTags.ts"
 
@@ -27,47 +29,50 @@ const toCredentials = (user: User) => ({
   isActive: user.isActive,
 })
 
+/** The handlers of the group, by the names of its endpoints. */
+export const makeUsersHandlers = Effect.gen(function* () {
+  const users = yield* UserRepository
+
+  const handlers: HandlersOf<typeof UsersApi> = {
+    create: ({ payload, headers }) =>
+      users.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
+        asProblem,
+        Effect.map((user) =>
+          HttpApiSchema.withHeaders({
+            body: user,
+            headers: { location: `/v1/users/${user.id}`, etag: toEntityTag(user.version) },
+          })
+        ),
+      ),
+    list: Effect.fnUntraced(function* ({ query }) {
+      const after = yield* fromCursor("users", query.cursor)
+      const page = yield* asProblem(users.list({ limit: query.limit, after }))
+      return toPageJson("users", page, (user) => user)
+    }),
+    getById: ({ params }) => Effect.map(orNotFound(users.getById(params.id)), withETag),
+    getByEmail: ({ params }) => Effect.map(orNotFound(users.getByEmail(params.email)), withETag),
+    getByGoogleId: ({ params }) =>
+      Effect.map(orNotFound(users.getByGoogleId(params.googleId)), withETag),
+    getCredentials: ({ params }) => Effect.map(orNotFound(users.getById(params.id)), toCredentials),
+    getCredentialsByEmail: ({ params }) =>
+      Effect.map(orNotFound(users.getByEmail(params.email)), toCredentials),
+    update: ({ params, payload, headers }) =>
+      Effect.flatMap(
+        toPrecondition(headers["if-match"]),
+        (precondition) =>
+          users.update(params.id, payload, precondition).pipe(asProblem, Effect.map(withETag)),
+      ),
+    delete: ({ params, headers }) =>
+      Effect.flatMap(
+        toPrecondition(headers["if-match"]),
+        (precondition) => asProblem(users.delete(params.id, precondition)),
+      ),
+  }
+  return handlers
+})
+
 export const UsersHandlers = HttpApiBuilder.group(
   Api,
   "users",
-  Effect.fnUntraced(function* (handlers) {
-    const users = yield* UserRepository
-
-    return handlers.handleAll({
-      create: ({ payload, headers }) =>
-        users.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
-          asProblem,
-          Effect.map((user) =>
-            HttpApiSchema.withHeaders({
-              body: user,
-              headers: { location: `/v1/users/${user.id}`, etag: toEntityTag(user.version) },
-            })
-          ),
-        ),
-      list: Effect.fnUntraced(function* ({ query }) {
-        const after = yield* fromCursor("users", query.cursor)
-        const page = yield* asProblem(users.list({ limit: query.limit, after }))
-        return toPageJson("users", page, (user) => user)
-      }),
-      getById: ({ params }) => Effect.map(orNotFound(users.getById(params.id)), withETag),
-      getByEmail: ({ params }) => Effect.map(orNotFound(users.getByEmail(params.email)), withETag),
-      getByGoogleId: ({ params }) =>
-        Effect.map(orNotFound(users.getByGoogleId(params.googleId)), withETag),
-      getCredentials: ({ params }) =>
-        Effect.map(orNotFound(users.getById(params.id)), toCredentials),
-      getCredentialsByEmail: ({ params }) =>
-        Effect.map(orNotFound(users.getByEmail(params.email)), toCredentials),
-      update: ({ params, payload, headers }) =>
-        Effect.flatMap(
-          toPrecondition(headers["if-match"]),
-          (precondition) =>
-            users.update(params.id, payload, precondition).pipe(asProblem, Effect.map(withETag)),
-        ),
-      delete: ({ params, headers }) =>
-        Effect.flatMap(
-          toPrecondition(headers["if-match"]),
-          (precondition) => asProblem(users.delete(params.id, precondition)),
-        ),
-    })
-  }),
+  (builder) => Effect.map(makeUsersHandlers, (handlers) => builder.handleAll(handlers)),
 )

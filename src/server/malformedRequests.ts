@@ -2,9 +2,8 @@
  * Answers to what is no HTTP request, or never becomes one.
  */
 import type { Server } from "node:http"
-import { Effect } from "effect"
-import { HttpServerRespondable } from "effect/http"
 import * as Problem from "../api/problems.ts"
+import { problemAnswer } from "./problemAnswer.ts"
 
 // https://nodejs.org/api/http.html#event-clienterror
 const problemOf = (code: string | undefined) => {
@@ -20,31 +19,13 @@ const problemOf = (code: string | undefined) => {
   }
 }
 
-interface ProblemAnswer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array
-}
-
-const toAnswer = (problem: HttpServerRespondable.Respondable): ProblemAnswer => {
-  const { status, body } = Effect.runSync(HttpServerRespondable.toResponse(problem))
-  const bytes = body._tag === "Uint8Array" ? body.body : new Uint8Array()
-  return {
-    status,
-    headers: {
-      "content-type": "application/problem+json",
-      "content-length": String(bytes.byteLength),
-      "connection": "close",
-    },
-    body: bytes,
-  }
-}
+const closing = { connection: "close" }
 
 /** Node would answer without a body. */
 export const answerMalformedRequests = (server: Server) => {
   server.on("checkExpectation", (_request, response) => {
-    const { status, headers, body } = toAnswer(new Problem.ExpectationFailed({}))
-    response.writeHead(status, headers).end(body)
+    const { status, headers, body } = problemAnswer(new Problem.ExpectationFailed({}))
+    response.writeHead(status, { ...headers, ...closing }).end(body)
   })
 
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
@@ -53,10 +34,10 @@ export const answerMalformedRequests = (server: Server) => {
       return
     }
     const problem = problemOf(error.code)
-    const { status, headers, body } = toAnswer(problem)
+    const { status, headers, body } = problemAnswer(problem)
     const head = [
       `HTTP/1.1 ${status} ${problem.title}`,
-      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+      ...Object.entries({ ...headers, ...closing }).map(([name, value]) => `${name}: ${value}`),
     ]
     socket.write(`${head.join("\r\n")}\r\n\r\n`)
     socket.end(body)

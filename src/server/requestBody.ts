@@ -1,12 +1,30 @@
 /**
  * Request bodies, read more strictly and more kindly than the platform does.
  */
-import { Effect, Result } from "effect"
+import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
 import { Headers, HttpMethod, HttpServerError, HttpServerRequest } from "effect/http"
 
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
-const isJson = (contentType: string | undefined) =>
+/** What is expected of a body that is not UTF-8. */
+export const notUtf8 = "Expected UTF-8"
+
+/** Text in UTF-8, strictly: none where the bytes are something else. */
+export const decodeUtf8 = (bytes: ArrayBuffer | Uint8Array): Option.Option<string> =>
+  Result.getSuccess(Result.try(() => decoder.decode(bytes)))
+
+/** Parses JSON text, and refuses other text in the words of `HttpApi`. */
+export const parseJson = (text: string): Result.Result<unknown, Schema.SchemaError> =>
+  Result.try({
+    try: (): unknown => JSON.parse(text),
+    catch: () =>
+      new Schema.SchemaError(
+        new SchemaIssue.InvalidValue({ message: "Expected a valid JSON body" }),
+      ),
+  })
+
+/** Whether a body is JSON by its `Content-Type`; one without any is taken for it. */
+export const isJson = (contentType: string | undefined) =>
   contentType === undefined || /^\s*application\/json\s*(?:;|$)/i.test(contentType)
 
 /** How many bytes the headers announce; undefined when only the end of the body will tell. */
@@ -31,17 +49,17 @@ const readUtf8 = (request: HttpServerRequest.HttpServerRequest) =>
   Effect.flatMap(
     request.arrayBuffer,
     (bytes) =>
-      bytes.byteLength === 0 ? Effect.succeed("{}") : Result.match(
-        Result.try(() => decoder.decode(bytes)),
+      bytes.byteLength === 0 ? Effect.succeed("{}") : Option.match(
+        decodeUtf8(bytes),
         {
-          onSuccess: Effect.succeed,
-          onFailure: () =>
+          onSome: Effect.succeed,
+          onNone: () =>
             Effect.fail(
               new HttpServerError.HttpServerError({
                 reason: new HttpServerError.RequestParseError({
                   request,
                   reason: "Parse",
-                  description: "Expected UTF-8",
+                  description: notUtf8,
                 }),
               }),
             ),

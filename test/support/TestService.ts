@@ -3,7 +3,7 @@
  */
 import { NodeHttpClient } from "@effect/platform-node"
 import { createHash } from "node:crypto"
-import { ByteSize, Duration, Effect, Layer } from "effect"
+import { ByteSize, Duration, Effect, Layer, References } from "effect"
 import { HttpClient, HttpClientRequest, HttpServer } from "effect/http"
 import { SqlClient } from "effect/sql"
 import { ApiKey, type Scope } from "../../src/domain/ApiKey.ts"
@@ -52,9 +52,13 @@ const Client = Layer.effect(
 
 /**
  * `HttpServer`, an `HttpClient` that calls it with a key for everything, and the repositories and
- * client of the same database.
+ * client of the same database. Where it is traced, all requests go through the router; otherwise most
+ * go directly to their handlers.
  */
-export const testService = (overrides: Partial<Server.ServerOptions> = {}) =>
+export const testService = (
+  overrides: Partial<Server.ServerOptions> = {},
+  { isTraced = false }: { readonly isTraced?: boolean } = {},
+) =>
   Client.pipe(
     Layer.provideMerge(
       Server.layer({
@@ -75,6 +79,7 @@ export const testService = (overrides: Partial<Server.ServerOptions> = {}) =>
     Layer.provide(Readiness.layer(SqlClient.SqlClient.use((sql) => sql`SELECT 1`))),
     Layer.provide(ApiKeys.layer(scopes.map(keyFor))),
     Layer.provideMerge(TestDatabase.layerRepositories),
+    Layer.provideMerge(Layer.succeed(References.TracerEnabled, isTraced)),
   )
 
 /** The service with the limits of its defaults. */

@@ -1,0 +1,126 @@
+/**
+ * The requests that are worked on, each in a fiber of its own: how many, and for how long.
+ *
+ * Of their own for two reasons. A client that hangs up ends its request, but not a write that is under
+ * way. And the deadline is kept even where work that is given up takes its time to end, as on a
+ * connection that is dead: it counts as in flight until then.
+ */
+import { Context, Duration, Effect, Exit, type Fiber, Layer, Metric } from "effect"
+import { DatabaseUnavailable } from "../api/problems.ts"
+
+export interface InFlightOptions {
+  /** Requests that are worked on at once; more are turned away. */
+  readonly maxInFlight: number
+  /**
+   * The time for an answer. Longer than any statement may take, so that a write that is given up at
+   * its end has been given up by the database before.
+   */
+  readonly deadline: Duration.Duration
+  /** What is left for work under way to finish when the service stops. */
+  readonly timeToStop: Effect.Effect<Duration.Duration>
+}
+
+/** A request's work; `name` is what its metrics are called by. */
+export interface Work<A, E> {
+  readonly name: string
+  /** Whether no deadline fits it. */
+  readonly isLong: boolean
+  readonly effect: Effect.Effect<A, E>
+  /** Called once: with how the work ended, or that its time is over. */
+  readonly answer: (exit: Exit.Exit<A, E | DatabaseUnavailable>) => void
+}
+
+interface Pending {
+  readonly overdueAt: number
+  readonly giveUp: () => void
+}
+
+const inFlightGauge = Metric.gauge("http_requests_in_flight", {
+  description: "Requests that are being worked on",
+})
+
+const durations = Metric.histogram("http_request_duration_seconds", {
+  description: "Time from admission to answer",
+  boundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+})
+
+const timedOut = Exit.fail(
+  new DatabaseUnavailable({ detail: "The database did not answer in time" }),
+)
+
+export class InFlight extends Context.Service<InFlight, {
+  /** Whether a request has to be turned away. */
+  readonly isFull: () => boolean
+  readonly start: <A, E>(work: Work<A, E>) => Fiber.Fiber<A, E>
+}>()("latchkey/server/InFlight") {
+  static readonly layer = ({ maxInFlight, deadline, timeToStop }: InFlightOptions) =>
+    Layer.effect(
+      InFlight,
+      Effect.gen(function* () {
+        const context = yield* Effect.context()
+        const runFork = Effect.runForkWith(context)
+        const milliseconds = Duration.toMillis(deadline)
+        const durationOf = new Map<string, Metric.Histogram<number>>()
+        const waiting = new Set<() => void>()
+        // In the order of their deadlines, since all have the same time.
+        const pending = new Set<Pending>()
+        let count = 0
+
+        const observe = (name: string, started: number) => {
+          let duration = durationOf.get(name)
+          if (duration === undefined) {
+            duration = Metric.withAttributes(durations, { endpoint: name })
+            durationOf.set(name, duration)
+          }
+          duration.updateUnsafe((performance.now() - started) / 1000, context)
+        }
+
+        // One timer for all: one each would cost more than the rest of the book-keeping.
+        const timer = setInterval(() => {
+          const now = performance.now()
+          for (const work of pending) {
+            if (work.overdueAt > now) break
+            pending.delete(work)
+            work.giveUp()
+          }
+        }, Math.min(100, milliseconds / 10))
+
+        const untilNothingIsLeft = Effect.callback<void>((resume) => {
+          const done = () => resume(Effect.void)
+          if (count === 0) return done()
+          waiting.add(done)
+          return Effect.sync(() => waiting.delete(done))
+        })
+        yield* Effect.addFinalizer(() =>
+          Effect.flatMap(timeToStop, (time) => Effect.timeoutOption(untilNothingIsLeft, time)).pipe(
+            Effect.andThen(Effect.sync(() => clearInterval(timer))),
+          )
+        )
+
+        return InFlight.of({
+          isFull: () => count >= maxInFlight,
+          start: ({ name, isLong, effect, answer }) => {
+            const started = performance.now()
+            inFlightGauge.updateUnsafe(++count, context)
+            const fiber = runFork(effect)
+            const work: Pending = {
+              overdueAt: started + milliseconds,
+              giveUp: () => {
+                answer(timedOut)
+                fiber.interruptUnsafe()
+              },
+            }
+            if (!isLong) pending.add(work)
+            fiber.addObserver((exit) => {
+              inFlightGauge.updateUnsafe(--count, context)
+              observe(name, started)
+              // Otherwise it was given up, and answered then.
+              if (pending.delete(work) || isLong) answer(exit)
+              if (count === 0) waiting.forEach((done) => done())
+            })
+            return fiber
+          },
+        })
+      }),
+    )
+}
