@@ -39,7 +39,7 @@ export const definitions = {
     name: "DATABASE_POOL_SIZE",
     default: "10",
     wants: "a number of connections in digits, 1 to 1000",
-    meaning: "Connections to the database, at most",
+    meaning: "Connections to the database for requests, at most; a clean-up takes up to 2 more",
   }),
   dataDir: variable(Schema.String, {
     name: "DATA_DIR",

@@ -13,6 +13,7 @@ import { RefreshTokenRepository } from "./repositories/RefreshTokenRepository.ts
 import { UserRepository } from "./repositories/UserRepository.ts"
 import { ApiKeys } from "./server/ApiKeys.ts"
 import { developmentKeys } from "./server/DevelopmentKey.ts"
+import { Maintenance } from "./server/Maintenance.ts"
 import { Readiness } from "./server/Readiness.ts"
 import * as Retention from "./server/Retention.ts"
 import * as Server from "./server/Server.ts"
@@ -74,6 +75,12 @@ const Repositories = Layer.mergeAll(
   RefreshTokenRepository.layer,
   LoginAttemptRepository.layer,
 )
+
+/**
+ * Two connections, one for a call and one for the schedule. More calls at once take turns on them,
+ * one batch of rows each.
+ */
+const MaintenanceBeside = Layer.provide(Maintenance.layer, Database.layerBeside(2))
 
 /** The migrations are looked at as well: somebody may migrate while the service runs. */
 const Ready = Layer.unwrap(
@@ -144,7 +151,7 @@ export const layer = Layer.unwrap(
         // The rest is for closing connections, and the embedded server.
         shutdownTimeout: Duration.times(settings.shutdownTimeout, 0.9),
       })),
-      Layer.provide([Repositories, Ready, Keys]),
+      Layer.provide([Repositories, MaintenanceBeside, Ready, Keys]),
       Layer.provide(
         database(settings),
       ),

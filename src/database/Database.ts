@@ -144,3 +144,17 @@ export const layer = (
       PgClient.make({ ...config, stream: patientStream(options, config) }),
       (error) => Unreachable.fromSqlError(options.connection, error),
     )))
+
+/**
+ * Another pool, to the same server and with the same settings, for work that must not use up the
+ * connections of the first. They are opened when they are needed and closed after a minute without use.
+ */
+export const layerBeside = (
+  maxConnections: number,
+): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, never, PgClient.PgClient> =>
+  PgClient.layerFrom(
+    PgClient.PgClient.use(({ config }) =>
+      // What fails to connect later is an error of its statement.
+      Effect.orDie(PgClient.make({ ...config, maxConnections, multiplex: false }))
+    ),
+  )

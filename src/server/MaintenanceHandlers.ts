@@ -1,25 +1,23 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
-import { LoginAttemptRepository } from "../repositories/LoginAttemptRepository.ts"
-import { RefreshTokenRepository } from "../repositories/RefreshTokenRepository.ts"
 import { asProblem } from "./asProblem.ts"
+import { Maintenance } from "./Maintenance.ts"
 
 export const MaintenanceHandlers = HttpApiBuilder.group(
   Api,
   "maintenance",
   Effect.fnUntraced(function* (handlers) {
-    const tokens = yield* RefreshTokenRepository
-    const attempts = yield* LoginAttemptRepository
+    const maintenance = yield* Maintenance
 
     return handlers.handleAll({
       deleteExpiredTokens: ({ payload }) =>
-        tokens.deleteExpired(payload.olderThanDays).pipe(
+        maintenance.deleteExpiredTokens(payload.olderThanDays).pipe(
           asProblem,
           Effect.map((deleted) => ({ deleted })),
         ),
       deleteOldLoginAttempts: ({ payload }) =>
-        attempts.deleteOld(payload.olderThanDays).pipe(
+        maintenance.deleteOldLoginAttempts(payload.olderThanDays).pipe(
           asProblem,
           Effect.map((deleted) => ({ deleted })),
         ),

@@ -2,8 +2,7 @@
  * A clean-up on a schedule, inside the service.
  */
 import { type Duration, Effect, Layer, Schedule } from "effect"
-import { LoginAttemptRepository } from "../repositories/LoginAttemptRepository.ts"
-import { RefreshTokenRepository } from "../repositories/RefreshTokenRepository.ts"
+import { Maintenance } from "./Maintenance.ts"
 
 export interface RetentionOptions {
   /** The time between two runs, give or take a fifth, so that replicas don't run in step. */
@@ -18,11 +17,10 @@ export interface RetentionOptions {
 export const layer = ({ interval, tokenDays, attemptDays }: RetentionOptions) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
-      const tokens = yield* RefreshTokenRepository
-      const attempts = yield* LoginAttemptRepository
+      const { deleteExpiredTokens, deleteOldLoginAttempts } = yield* Maintenance
       const run = Effect.gen(function* () {
-        const deletedTokens = yield* tokens.deleteExpired(tokenDays, { exclusively: true })
-        const deletedAttempts = yield* attempts.deleteOld(attemptDays, { exclusively: true })
+        const deletedTokens = yield* deleteExpiredTokens(tokenDays, { exclusively: true })
+        const deletedAttempts = yield* deleteOldLoginAttempts(attemptDays, { exclusively: true })
         if (deletedTokens + deletedAttempts > 0) {
           yield* Effect.logInfo("Deleted what was past its retention", {
             deletedTokens,

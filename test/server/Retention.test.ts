@@ -1,11 +1,12 @@
 import { assert, layer } from "@effect/vitest"
-import { Duration, Effect, Schedule } from "effect"
+import { Duration, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Database from "../../src/database/Database.ts"
 import { retentionLock } from "../../src/repositories/deleteInBatches.ts"
 import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import { Maintenance } from "../../src/server/Maintenance.ts"
 import * as Retention from "../../src/server/Retention.ts"
 import { anAttempt, aToken, aUser } from "../support/factories.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
@@ -55,9 +56,10 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })("retention"
           schedule: Schedule.spaced("20 millis"),
         }),
         Effect.timeout("20 seconds"),
-        Effect.provide(
+        Effect.provide(Layer.provide(
           Retention.layer({ interval: Duration.millis(20), tokenDays: 7, attemptDays: 90 }),
-        ),
+          Maintenance.layer,
+        )),
       )
     }))
 })

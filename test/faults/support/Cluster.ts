@@ -43,14 +43,15 @@ export const query = (connection: ConnectionParameters) => (...statements: Reado
     return rows
   }).pipe(Effect.provide(Database.layer({ connection, maxConnections: 1 })), Effect.orDie)
 
-/** Keeps everybody from writing to a table until the scope closes. */
+/** Keeps everybody from writing to a table until the scope closes, or from reading it as well. */
 export const lockTable = Effect.fnUntraced(function* (
   connection: ConnectionParameters,
   table: string,
+  mode: "SHARE" | "ACCESS EXCLUSIVE" = "SHARE",
 ) {
   const client = yield* PgConnection.make({ ...connection, ssl: false })
   yield* client.query("BEGIN")
-  yield* client.query(`LOCK TABLE ${table} IN SHARE MODE`)
+  yield* client.query(`LOCK TABLE ${table} IN ${mode} MODE`)
 }, Effect.orDie)
 
 /** The server of a data directory, not started yet; like the service's own, it never outlives us. */
