@@ -26,3 +26,12 @@ const toInputErrors = (issue: SchemaIssue.Issue, part: string): ReadonlyArray<In
  */
 export const invalidRequest = (part: string, issue: SchemaIssue.Issue): InvalidRequest =>
   new InvalidRequest({ errors: toInputErrors(issue, part) })
+
+/** Refuses properties that are not known, in the words of schemas. */
+export const excessProperties = (names: ReadonlyArray<string>): InvalidRequest =>
+  new InvalidRequest({
+    errors: names.slice(0, maximumErrors).map((name) => ({
+      path: nameOf(name),
+      message: "Expected no excess property",
+    })),
+  })

@@ -136,7 +136,8 @@ const faultsFor = (operation: DocumentedOperation): ReadonlyArray<Arbitrary.Arbi
         (value) => place === "path" ? pathParameter(name, value) : queryParameter(name, value),
       )
   )
-  const ofQuery = operation.parameters.some((parameter) => parameter.in === "query")
+  // Probes append what they like; everywhere else a parameter that is not known is refused.
+  const ofQuery = operation.needsKey
     ? [
       Arbitrary.map(oneOf("extra", "__proto__", "limit[]"), (name) => queryParameter(name, "1")),
       Arbitrary.map(oneOf("limit", "minutes", "email"), twice),

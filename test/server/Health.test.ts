@@ -32,6 +32,7 @@ layer(TestService)("health", (it) => {
     Effect.gen(function* () {
       assertJson(yield* get("/livez?probe=1", { key: "nonsense" }), 200)
       assertJson(yield* get("/readyz?probe=1", { key: "nonsense" }), 200)
+      assert.strictEqual((yield* get("/metrics?probe=1", { key: "nonsense" })).status, 200)
     }))
 })
 

@@ -2,7 +2,8 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { assertInvalid, assertJson, assertPage, assertProblem } from "../support/answers.ts"
 import { createAttempt, createGoogleUser, createToken, createUser } from "../support/bodies.ts"
-import { get, post } from "../support/calls.ts"
+import { call, get, post } from "../support/calls.ts"
+import { keyedRoutes, targetOf } from "../support/contractRoutes.ts"
 import { anEmail, aTokenHash } from "../support/factories.ts"
 import { exchange, rawRequest } from "../support/RawSocket.ts"
 import { TestService } from "../support/TestService.ts"
@@ -161,6 +162,26 @@ layer(TestService)("paths and queries", (it) => {
       const email = anEmail()
       const repeated = `email=${email}&email=${email}`
       assertInvalid(yield* get(`/v1/login-attempts/recent-failures?${repeated}`), "email")
+    }))
+
+  for (const route of keyedRoutes) {
+    it.effect(`refuse a parameter that ${route.method} ${route.path} does not know`, () =>
+      Effect.gen(function* () {
+        const target = targetOf(route)
+        const options = { json: route.body }
+        const refused = yield* call(route.method, `${target}?extra=1`, options)
+        assertInvalid(refused, "extra")
+        const elsewhere = yield* get("/v1/users?extra=1")
+        assert.deepStrictEqual(refused.json["errors"], elsewhere.json["errors"])
+        const several = `${target}?extra=1&Minutes&extra=2&__proto__=3`
+        assertInvalid(yield* call(route.method, several, options), "Minutes", "__proto__", "extra")
+      }))
+  }
+
+  it.effect("answer 401 and 404 before parameters are looked at", () =>
+    Effect.gen(function* () {
+      assertProblem(yield* get("/v1/users/me?extra=1", { key: null }), 401, "unauthorized")
+      assertProblem(yield* get("/v1/nowhere?extra=1"), 404, "not-found")
     }))
 
   it.effect("are compared as they are: no other case, no slash too many", () =>
