@@ -5,7 +5,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { createServer, type Server } from "node:http"
 import { ByteSize, Duration, Effect, Layer, References } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
-import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
+import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { LoginAttemptsApi } from "../api/LoginAttemptsApi.ts"
 import { RefreshTokensApi } from "../api/RefreshTokensApi.ts"
@@ -15,6 +15,7 @@ import { AuthorizationLayer } from "./AuthorizationLayer.ts"
 import { CommonProblemsLayer } from "./CommonProblemsLayer.ts"
 import * as Direct from "./direct/Direct.ts"
 import { directRoutes } from "./direct/DirectRoute.ts"
+import { Documentation } from "./Documentation.ts"
 import * as Drain from "./Drain.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
 import { InFlight } from "./InFlight.ts"
@@ -51,7 +52,7 @@ export interface ServerOptions {
 }
 
 const Routes = Layer.mergeAll(
-  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+  HttpApiBuilder.layer(Api).pipe(
     Layer.provide([
       UsersHandlers,
       RefreshTokensHandlers,
@@ -61,7 +62,7 @@ const Routes = Layer.mergeAll(
     ]),
     Layer.provide([AuthorizationLayer, CommonProblemsLayer, AdmissionLayer]),
   ),
-  HttpApiScalar.layer(Api, { path: "/docs", scalar: { withDefaultFonts: false } }),
+  Documentation,
   ProblemResponses,
 )
 

@@ -1,0 +1,55 @@
+/**
+ * Answers that stay the same for as long as the service runs: compressed for who takes that, and not
+ * sent again to who has them.
+ */
+import { createHash } from "node:crypto"
+import { promisify } from "node:util"
+import { gzip } from "node:zlib"
+import { Effect, Function } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+
+/** Once for each document: the larger one takes a tenth of a second. */
+const compress = Function.memoize((body: Uint8Array) => promisify(gzip)(body))
+
+const digest = Function.memoize((body: Uint8Array) =>
+  createHash("sha256").update(body).digest("base64url")
+)
+
+/** RFC 9110, 12.5.3: the client's word on `gzip` itself, or else on what it does not name. */
+const takesGzip = (acceptEncoding = "") => {
+  const weights = new Map(
+    acceptEncoding.toLowerCase().split(",").map((coding) => {
+      const [name = "", weight = "q=1"] = coding.split(";").map((part) => part.trim())
+      return [name, Number(weight.replace(/^q=/, ""))]
+    }),
+  )
+  return (weights.get("gzip") ?? weights.get("*") ?? 0) > 0
+}
+
+/** RFC 9110, 13.1.2: the comparison is weak. */
+const names = (ifNoneMatch: string, tag: string) =>
+  ifNoneMatch.split(",").map((given) => given.trim().replace(/^W\//, "")).some((given) =>
+    given === tag || given === "*"
+  )
+
+/** For routes whose handler gives the very same response each time. */
+export const staticDocuments = HttpRouter.middleware((handle) =>
+  Effect.gen(function* () {
+    const { headers } = yield* HttpServerRequest.HttpServerRequest
+    const response = yield* handle
+    const { body } = response
+    if (body._tag !== "Uint8Array") return response
+    const isCompressed = takesGzip(headers["accept-encoding"])
+    // Each coding is a representation of its own, with a tag of its own.
+    const tag = `"${digest(body.body)}${isCompressed ? "-gzip" : ""}"`
+    const validators = { etag: tag, vary: "accept-encoding", "cache-control": "no-cache" }
+    if (names(headers["if-none-match"] ?? "", tag)) {
+      return HttpServerResponse.empty({ status: 304, headers: validators })
+    }
+    if (!isCompressed) return HttpServerResponse.setHeaders(response, validators)
+    return HttpServerResponse.uint8Array(yield* Effect.promise(() => compress(body.body)), {
+      contentType: body.contentType,
+      headers: { ...validators, "content-encoding": "gzip" },
+    })
+  })
+)
