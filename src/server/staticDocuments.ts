@@ -8,7 +8,7 @@ import { gzip } from "node:zlib"
 import { Effect, Function } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 
-/** Once for each document: the larger one takes a tenth of a second. */
+/** Once for each document: the larger one takes 50 ms. */
 const compress = Function.memoize((body: Uint8Array) => promisify(gzip)(body))
 
 const digest = Function.memoize((body: Uint8Array) =>
