@@ -41,6 +41,12 @@ export const definitions = {
     wants: "a number of connections in digits, 1 to 1000",
     meaning: "Connections to the database for requests, at most; a clean-up takes up to 2 more",
   }),
+  threads: optional(Schemas.integer(1, 64), {
+    name: "THREADS",
+    default: "one for each processor, at most 4",
+    wants: "a number in digits, 1 to 64",
+    meaning: "Threads that answer requests; they share the limits on connections and requests",
+  }),
   dataDir: variable(Schema.String, {
     name: "DATA_DIR",
     default: ".data",

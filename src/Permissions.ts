@@ -31,6 +31,13 @@ export const toReport: ReadonlyArray<string> = [...environment, "--allow-read"]
 const address = (host: string, port: number | string) =>
   host.includes(":") && !host.startsWith("[") ? `[${host}]:${port}` : `${host}:${port}`
 
+/** Threads listen where the first one does, so a port that is not known yet cannot be named. */
+const ofListener = ({ host, port }: SettingsShape) =>
+  port === 0 ? address(host, port).replace(/:0$/, "") : address(host, port)
+
+/** Besides the migrations: the modules of a further thread are files that the service reads. */
+const ownFiles = ["migrations", "src", "deno.json"]
+
 const ofCollector = ({ hostname, port, protocol }: URL) =>
   address(hostname, port || (protocol === "https:" ? 443 : 80))
 
@@ -57,12 +64,12 @@ export const permissions = (
     flags: [
       ...environment,
       ...flag("net", [
-        address(settings.host, settings.port),
+        ofListener(settings),
         ...servers,
         ...sockets.filter(isUsable).map((socket) => `unix:${socket}`),
         ...Option.toArray(Option.map(settings.otlpEndpoint, ofCollector)),
       ]),
-      ...flag("read", ["migrations", ...readable.filter(isUsable)]),
+      ...flag("read", [...ownFiles, ...readable.filter(isUsable)]),
       ...flag("write", writable.filter(isUsable)),
     ],
     problems: Array.dedupe(readable).filter((path) => !isUsable(path)).map((path) =>

@@ -2,7 +2,7 @@
  * The service, put together: settings, database, repositories, HTTP.
  */
 import { NodeServices } from "@effect/platform-node"
-import { Duration, Effect, Layer, Option } from "effect"
+import { Duration, Effect, Layer, Option, References } from "effect"
 import { HttpServer } from "effect/http"
 import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
 import * as Database from "./database/Database.ts"
@@ -14,10 +14,15 @@ import { UserRepository } from "./repositories/UserRepository.ts"
 import { ApiKeys } from "./server/ApiKeys.ts"
 import { developmentKeys } from "./server/DevelopmentKey.ts"
 import { Maintenance } from "./server/Maintenance.ts"
+import { Metrics } from "./server/Metrics.ts"
 import { Readiness } from "./server/Readiness.ts"
 import * as Retention from "./server/Retention.ts"
 import * as Server from "./server/Server.ts"
 import { loadApiKeys, Settings, type SettingsShape } from "./Settings.ts"
+import type { ThreadStart } from "./threads/messages.ts"
+import { metricsOfThreads } from "./threads/metricsOfThreads.ts"
+import { countThreads, shareOf } from "./threads/share.ts"
+import { Threads } from "./threads/Threads.ts"
 
 const client = (settings: SettingsShape, connection: ConnectionParameters) =>
   Database.layer({
@@ -70,6 +75,9 @@ const Keys = Layer.unwrap(
   }),
 ).pipe(Layer.provide(NodeServices.layer))
 
+/** Threads have the same keys; the first has told of them. */
+const KeysAgain = Layer.provide(Keys, Layer.succeed(References.MinimumLogLevel, "Error"))
+
 const Repositories = Layer.mergeAll(
   UserRepository.layer,
   RefreshTokenRepository.layer,
@@ -111,50 +119,96 @@ const endAfter = (time: Duration.Duration) =>
     Effect.forkDetach,
   )
 
-/** Tells where the service listens, and begins its stop. */
-const announcement = ({ shutdownTimeout }: SettingsShape) =>
+/** Tells where the service listens, has threads join, and begins the stop of all. */
+const announcement = ({ shutdownTimeout }: SettingsShape, threadCount: number) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       const { address } = yield* HttpServer.HttpServer
       const readiness = yield* Readiness
+      const threads = yield* Threads
       yield* Effect.addFinalizer(() =>
         Effect.logInfo("Stopping; requests under way are finished").pipe(
           Effect.andThen(readiness.stop),
+          Effect.andThen(threads.stop),
           Effect.andThen(endAfter(shutdownTimeout)),
         )
       )
-      yield* Effect.logInfo(`Listening on ${HttpServer.formatAddress(address)}`)
+      yield* threads.start(address)
+      yield* Effect.logInfo(
+        `Listening on ${HttpServer.formatAddress(address)}` +
+          (threadCount > 1 ? `, in ${threadCount} threads` : ""),
+      )
     }),
   )
+
+const serverOptions = (settings: SettingsShape): Server.ServerOptions => ({
+  host: settings.host,
+  port: settings.port,
+  bodyLimit: settings.requestBodyLimit,
+  headerLimit: settings.requestHeaderLimit,
+  maxConnections: settings.maxConnections,
+  requestTimeout: settings.requestTimeout,
+  keepAliveTimeout: settings.keepAliveTimeout,
+  maxRequestsInFlight: settings.maxRequestsInFlight,
+  answerTimeout: settings.answerTimeout,
+  drainTime,
+  // The rest is for closing connections, and the embedded server.
+  shutdownTimeout: Duration.times(settings.shutdownTimeout, 0.9),
+})
+
+const machine = { os: Deno.build.os, processors: navigator.hardwareConcurrency }
 
 /** The service as the settings ask for it, for as long as its scope is open. */
 export const layer = Layer.unwrap(
   Effect.gen(function* () {
-    const settings = yield* Settings
-    const warnings = Option.match(settings.database, {
+    const all = yield* Settings
+    const warnings = Option.match(all.database, {
       onNone: () => [],
       onSome: ({ warnings }) => warnings,
     })
     yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
-    return Layer.merge(announcement(settings), retention(settings)).pipe(
-      Layer.provide(Server.layer({
-        host: settings.host,
-        port: settings.port,
-        bodyLimit: settings.requestBodyLimit,
-        headerLimit: settings.requestHeaderLimit,
-        maxConnections: settings.maxConnections,
-        requestTimeout: settings.requestTimeout,
-        keepAliveTimeout: settings.keepAliveTimeout,
-        maxRequestsInFlight: settings.maxRequestsInFlight,
-        answerTimeout: settings.answerTimeout,
-        drainTime,
-        // The rest is for closing connections, and the embedded server.
-        shutdownTimeout: Duration.times(settings.shutdownTimeout, 0.9),
-      })),
-      Layer.provide([Repositories, MaintenanceBeside, Ready, Keys]),
+    const count = countThreads(all, machine)
+    const settings = shareOf(all, 0, count)
+    return Layer.merge(announcement(settings, count), retention(settings)).pipe(
       Layer.provide(
-        database(settings),
+        Server.layer({ ...serverOptions(settings), sharing: count > 1 ? "first" : undefined }),
       ),
+      Layer.provide([
+        Repositories,
+        MaintenanceBeside,
+        Ready,
+        Keys,
+        count > 1 ? metricsOfThreads(count) : Metrics.layer,
+        Threads.layer(count),
+      ]),
+      Layer.provide(database(settings)),
     )
   }),
 )
+
+/** A further thread of the service, which the first one started. */
+export const layerOfThread = ({ index, count, port, embedded }: ThreadStart) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const settings = shareOf(yield* Settings, index, count)
+      const readiness = Layer.effectDiscard(
+        Readiness.use(({ stop }) => Effect.addFinalizer(() => stop)),
+      )
+      const connection = Option.match(settings.database, {
+        onSome: ({ parameters }) => Effect.succeed(parameters),
+        onNone: () => Effect.fromNullishOr(embedded),
+      })
+      return readiness.pipe(
+        Layer.provide(Server.layer({ ...serverOptions(settings), port, sharing: "further" })),
+        Layer.provide([
+          Repositories,
+          MaintenanceBeside,
+          Ready,
+          KeysAgain,
+          metricsOfThreads(count),
+        ]),
+        Layer.provide(Migrator.layer),
+        Layer.provide(client(settings, yield* connection)),
+      )
+    }),
+  )

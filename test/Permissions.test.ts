@@ -23,18 +23,18 @@ const allowed = Effect.fnUntraced(function* (
 const url = "postgres://u:hunter2@db.example:6543/d"
 
 layer(NodeServices.layer)("permissions", (it) => {
-  it.effect("let it listen, reach its database, and read the migrations; nothing else", () =>
+  it.effect("let it listen, reach its database, and read the migrations and itself; nothing else", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* allowed({ DATABASE_URL: url }), {
         net: "127.0.0.1:8080,db.example:6543",
-        read: "migrations",
+        read: "migrations,src,deno.json",
         problems: [],
       })
     }))
 
   it.effect.each(
     [
-      [{ HOST: "::", PORT: "0" }, "[::]:0,db.example:6543"],
+      [{ HOST: "::", PORT: "0" }, "[::],db.example:6543"],
       [{ DATABASE_URL: "postgres://u@[::1]/d" }, "127.0.0.1:8080,[::1]:5432"],
       [
         { OTEL_EXPORTER_OTLP_ENDPOINT: "https://otel.example/v1" },
@@ -54,7 +54,7 @@ layer(NodeServices.layer)("permissions", (it) => {
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* allowed({ DATABASE_URL: "postgres://u@/d?host=/run/pg" }), {
         net: "127.0.0.1:8080,unix:/run/pg/.s.PGSQL.5432",
-        read: "migrations,/run/pg/.s.PGSQL.5432",
+        read: "migrations,src,deno.json,/run/pg/.s.PGSQL.5432",
         write: "/run/pg/.s.PGSQL.5432",
         problems: [],
       })
@@ -64,7 +64,7 @@ layer(NodeServices.layer)("permissions", (it) => {
     Effect.gen(function* () {
       const settings = yield* load(ConfigProvider.fromEnvRecord({ DATABASE_URL: url }))
       assert.includeMembers([...permissions(settings, []).flags], [
-        "--allow-read=migrations,.data",
+        "--allow-read=migrations,src,deno.json,.data",
         "--allow-write=.data",
       ])
     }))
@@ -75,7 +75,7 @@ layer(NodeServices.layer)("permissions", (it) => {
         yield* allowed({ DATABASE_URL: url }, ["/run/secrets/url", "/a b", "/c,d", "/e*"]),
         {
           net: "127.0.0.1:8080,db.example:6543",
-          read: "migrations,/run/secrets/url",
+          read: "migrations,src,deno.json,/run/secrets/url",
           problems: ["/a b", "/c,d", "/e*"].map((path) =>
             `The sandbox cannot let ${path} be used; name a path without blanks, commas and *?[.`
           ),

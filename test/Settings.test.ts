@@ -32,6 +32,7 @@ layer(NodeServices.layer)("Settings", (it) => {
         port: 8080,
         database: Option.none(),
         databasePoolSize: 10,
+        threads: Option.none(),
         dataDir: ".data",
         apiKeys: Option.none(),
         logLevel: "Info",

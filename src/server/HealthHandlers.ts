@@ -1,8 +1,8 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
-import { PrometheusMetrics } from "effect/observability"
 import { Api } from "../api/Api.ts"
 import { NotReady } from "../api/problems.ts"
+import { Metrics } from "./Metrics.ts"
 import { Readiness } from "./Readiness.ts"
 
 const ok = { status: "ok" } as const
@@ -12,6 +12,7 @@ export const HealthHandlers = HttpApiBuilder.group(
   "health",
   Effect.fnUntraced(function* (handlers) {
     const readiness = yield* Readiness
+    const { format } = yield* Metrics
 
     return handlers.handleAll({
       live: () => Effect.succeed(ok),
@@ -20,7 +21,7 @@ export const HealthHandlers = HttpApiBuilder.group(
           onSuccess: () => Effect.succeed(ok),
           onFailure: (detail) => new NotReady({ detail }),
         }),
-      metrics: () => PrometheusMetrics.format({ prefix: "latchkey" }),
+      metrics: () => format,
     })
   }),
 )

@@ -4,7 +4,7 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { createServer, type Server } from "node:http"
 import { ByteSize, Duration, Effect, Layer, References } from "effect"
-import { HttpIncomingMessage, HttpRouter } from "effect/http"
+import { HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { LoginAttemptsApi } from "../api/LoginAttemptsApi.ts"
@@ -31,6 +31,11 @@ export interface ServerOptions {
   readonly host: string
   /** 0 is any free port. */
   readonly port: number
+  /**
+   * Whether other listeners of this process share the port. The first one makes sure that nobody else
+   * has it; with one that is shared, the system would not.
+   */
+  readonly sharing?: "first" | "further" | undefined
   /** The largest request body. */
   readonly bodyLimit: ByteSize.ByteSize
   /** The largest request line and headers together. */
@@ -90,9 +95,23 @@ const makeServer = (options: ServerOptions) => {
   return server
 }
 
+/** Listens and closes again, to know that the port is free, or which one is. */
+const findFreePort = ({ host, port }: ServerOptions) =>
+  HttpServer.HttpServer.use(({ address }) =>
+    Effect.succeed("port" in address ? address.port : port)
+  ).pipe(Effect.provide(NodeHttpServer.layer(createServer, { host, port })))
+
 /** The stop is `Drain`'s. */
-const listener = (server: Server, { host, port }: ServerOptions) =>
-  NodeHttpServer.layer(() => server, { host, port, disablePreemptiveShutdown: true })
+const listener = (server: Server, options: ServerOptions) =>
+  Layer.unwrap(Effect.gen(function* () {
+    const port = options.sharing === "first" ? yield* findFreePort(options) : options.port
+    return NodeHttpServer.layer(() => server, {
+      host: options.host,
+      port,
+      reusePort: options.sharing !== undefined,
+      disablePreemptiveShutdown: true,
+    })
+  }))
 
 /**
  * Offers each request to the short way before the platform's listener hears of it. Where spans are

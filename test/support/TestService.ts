@@ -9,6 +9,7 @@ import { SqlClient } from "effect/sql"
 import { ApiKey, type Scope } from "../../src/domain/ApiKey.ts"
 import { ApiKeys } from "../../src/server/ApiKeys.ts"
 import { Maintenance } from "../../src/server/Maintenance.ts"
+import { Metrics } from "../../src/server/Metrics.ts"
 import { Readiness } from "../../src/server/Readiness.ts"
 import * as Server from "../../src/server/Server.ts"
 import { TestDatabase } from "./TestDatabase.ts"
@@ -80,6 +81,7 @@ export const testService = (
     Layer.provide(Readiness.layer(SqlClient.SqlClient.use((sql) => sql`SELECT 1`))),
     Layer.provide(Maintenance.layer),
     Layer.provide(ApiKeys.layer(scopes.map(keyFor))),
+    Layer.provide(Metrics.layer),
     Layer.provideMerge(TestDatabase.layerRepositories),
     Layer.provideMerge(Layer.succeed(References.TracerEnabled, isTraced)),
   )

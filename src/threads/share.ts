@@ -1,0 +1,38 @@
+/**
+ * How many threads answer requests, and what each may use.
+ */
+import type { SettingsShape } from "../Settings.ts"
+
+type Shared = Pick<
+  SettingsShape,
+  "threads" | "databasePoolSize" | "maxConnections" | "maxRequestsInFlight"
+>
+
+/** More cost memory and connections, and one of them is already faster than most databases. */
+const usualMaximum = 4
+
+/**
+ * As many as are asked for, or one for each processor. Fewer where a limit would be cut so small that
+ * one thread could be at its end while another one idles; one where connections cannot be shared.
+ */
+export const countThreads = (
+  { threads, databasePoolSize, maxConnections, maxRequestsInFlight }: Shared,
+  { os, processors }: { readonly os: string; readonly processors: number },
+): number => {
+  // The kernel spreads the connections of one port over its listeners; elsewhere one gets them all.
+  if (os !== "linux") return 1
+  const wanted = threads._tag === "Some" ? threads.value : Math.min(processors, usualMaximum)
+  const possible = Math.min(databasePoolSize / 2, maxConnections / 100, maxRequestsInFlight / 16)
+  return Math.max(1, Math.min(wanted, Math.floor(possible)))
+}
+
+const part = (total: number, index: number, count: number) =>
+  Math.floor(total / count) + (index < total % count ? 1 : 0)
+
+/** The settings of one of several threads: together they keep to the limits of all. */
+export const shareOf = (settings: SettingsShape, index: number, count: number): SettingsShape => ({
+  ...settings,
+  databasePoolSize: part(settings.databasePoolSize, index, count),
+  maxConnections: part(settings.maxConnections, index, count),
+  maxRequestsInFlight: part(settings.maxRequestsInFlight, index, count),
+})
