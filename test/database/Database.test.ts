@@ -68,6 +68,34 @@ describe("Database", () => {
       assert.strictEqual(new Set(pids.flat().map(({ pid }) => pid)).size, 2)
     }))
 
+  it.effect("opens connections beside a pool with its settings, and only when they are needed", () =>
+    Effect.gen(function* () {
+      const connection = yield* makeDatabase()
+      const pool = yield* Layer.build(
+        Database.layer({ connection, maxConnections: 1, ...timeouts }),
+      )
+      const sql = yield* Effect.provideContext(SqlClient.SqlClient, pool)
+      const server = Database.layer({ connection: yield* serverConnection, maxConnections: 1 })
+      const allowConnections = (allowed: boolean) =>
+        SqlClient.SqlClient.use((sql) =>
+          sql`ALTER DATABASE ${sql(connection.database)} ALLOW_CONNECTIONS ${
+            sql.literal(String(allowed))
+          }`
+        ).pipe(Effect.provide(server))
+      yield* allowConnections(false)
+      const beside = yield* Effect.provideContext(Layer.build(Database.layerBeside(1)), pool)
+      yield* Effect.flip(Effect.provideContext(settings, beside))
+
+      yield* allowConnections(true)
+      const expected = yield* Effect.provideContext(settings, pool)
+      yield* sql.withTransaction(Effect.gen(function* () {
+        const other = yield* Effect.provideContext(SqlClient.SqlClient, beside)
+        const pid = yield* sql`SELECT pg_backend_pid()`
+        assert.notDeepEqual(yield* other`SELECT pg_backend_pid()`, pid)
+        assert.deepStrictEqual(yield* Effect.provideContext(settings, beside), expected)
+      }))
+    }))
+
   it.effect("ends a statement that takes too long", () =>
     Effect.gen(function* () {
       const connection = yield* serverConnection
