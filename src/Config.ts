@@ -39,7 +39,8 @@ export const definitions = {
     name: "DATABASE_POOL_SIZE",
     default: "10",
     wants: "a number of connections in digits, 1 to 1000",
-    meaning: "Connections to the database for requests, at most; a clean-up takes up to 2 more",
+    meaning:
+      "Connections to the database for requests, at most; clean-ups take up to 2 more a thread",
   }),
   threads: optional(Schemas.integer(1, 64), {
     name: "THREADS",

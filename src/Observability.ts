@@ -25,7 +25,11 @@ export const layer = Layer.unwrap(
       onSome: (url) =>
         Otlp.layerJson({
           baseUrl: url.href.replace(/\/$/, ""),
-          resource: { serviceName: "latchkey" },
+          // Threads export for themselves, and their series must not be taken for one.
+          resource: {
+            serviceName: "latchkey",
+            attributes: { "service.instance.id": crypto.randomUUID() },
+          },
         }).pipe(Layer.provide(FetchHttpClient.layer), Layer.provideMerge(logging)),
     })
   }),

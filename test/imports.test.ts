@@ -22,6 +22,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   ],
   repositories: ["effect", "node:", "domain", "database"],
   server: ["effect", "@effect", "node:", "api", "domain", "repositories"],
+  threads: ["effect", "@effect", "server"],
 }
 
 // Comments may show imports; a line that begins with `*` or `//` is one.

@@ -1,12 +1,14 @@
 /**
  * How many threads answer requests, and what each may use.
  */
-import type { SettingsShape } from "../Settings.ts"
+import type { Option } from "effect"
 
-type Shared = Pick<
-  SettingsShape,
-  "threads" | "databasePoolSize" | "maxConnections" | "maxRequestsInFlight"
->
+/** What threads share. */
+interface Limits {
+  readonly databasePoolSize: number
+  readonly maxConnections: number
+  readonly maxRequestsInFlight: number
+}
 
 /** More cost memory and connections, and one of them is already faster than most databases. */
 const usualMaximum = 4
@@ -16,7 +18,9 @@ const usualMaximum = 4
  * one thread could be at its end while another one idles; one where connections cannot be shared.
  */
 export const countThreads = (
-  { threads, databasePoolSize, maxConnections, maxRequestsInFlight }: Shared,
+  { threads, databasePoolSize, maxConnections, maxRequestsInFlight }: Limits & {
+    readonly threads: Option.Option<number>
+  },
   { os, processors }: { readonly os: string; readonly processors: number },
 ): number => {
   // The kernel spreads the connections of one port over its listeners; elsewhere one gets them all.
@@ -30,7 +34,11 @@ const part = (total: number, index: number, count: number) =>
   Math.floor(total / count) + (index < total % count ? 1 : 0)
 
 /** The settings of one of several threads: together they keep to the limits of all. */
-export const shareOf = (settings: SettingsShape, index: number, count: number): SettingsShape => ({
+export const shareOf = <Settings extends Limits>(
+  settings: Settings,
+  index: number,
+  count: number,
+): Settings => ({
   ...settings,
   databasePoolSize: part(settings.databasePoolSize, index, count),
   maxConnections: part(settings.maxConnections, index, count),

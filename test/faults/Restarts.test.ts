@@ -141,6 +141,6 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a stop", (it) => {
       yield* answered({ client, service }, 200, { method: "GET", path: "/livez" })
       const { code, millis } = yield* stop(service)
       assert.strictEqual(code, 0)
-      assert.isBelow(millis, 3_000)
+      assert.isBelow(millis, 5_000)
     }))
 })
