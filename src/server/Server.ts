@@ -19,6 +19,7 @@ import { Documentation } from "./Documentation.ts"
 import * as Drain from "./Drain.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
 import { InFlight } from "./InFlight.ts"
+import { listenFailed } from "./ListenFailed.ts"
 import { LoginAttemptsHandlers, makeLoginAttemptsHandlers } from "./LoginAttemptsHandlers.ts"
 import { MaintenanceHandlers } from "./MaintenanceHandlers.ts"
 import { ProblemResponses } from "./ProblemResponses.ts"
@@ -103,15 +104,17 @@ const findFreePort = ({ host, port }: ServerOptions) =>
 
 /** The stop is `Drain`'s. */
 const listener = (server: Server, options: ServerOptions) =>
-  Layer.unwrap(Effect.gen(function* () {
-    const port = options.sharing === "first" ? yield* findFreePort(options) : options.port
-    return NodeHttpServer.layer(() => server, {
-      host: options.host,
-      port,
-      reusePort: options.sharing !== undefined,
-      disablePreemptiveShutdown: true,
-    })
-  }))
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const port = options.sharing === "first" ? yield* findFreePort(options) : options.port
+      return yield* Layer.build(NodeHttpServer.layer(() => server, {
+        host: options.host,
+        port,
+        reusePort: options.sharing !== undefined,
+        disablePreemptiveShutdown: true,
+      }))
+    }).pipe(Effect.mapError(listenFailed(options))),
+  )
 
 /**
  * Offers each request to the short way before the platform's listener hears of it. Where spans are
