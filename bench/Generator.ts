@@ -30,6 +30,8 @@ export interface LoadResult {
   readonly answered: number
   readonly errors: number
   readonly firstError?: string | undefined
+  /** Whether it ended early, because it had sent all the requests that it may send. */
+  readonly usedUp: boolean
 }
 
 const start = Effect.acquireRelease(

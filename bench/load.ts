@@ -7,9 +7,9 @@
  * machine with what it measures.
  */
 import { Buffer } from "node:buffer"
-import { connect, type Socket } from "node:net"
 import { createInterface } from "node:readline"
 import process from "node:process"
+import * as Connections from "./Connections.ts"
 import type { LoadResult, LoadRun } from "./Generator.ts"
 import { apiKey, operations, type Request } from "./operations.ts"
 import { cpuSeconds } from "./processTree.ts"
@@ -27,126 +27,129 @@ const encode = ({ method, path, body }: Request): string => {
     `Content-Length: ${json.length}\r\n\r\n${json}`
 }
 
-const endOfHead = Buffer.from("\r\n\r\n")
 const contentLength = /\r\ncontent-length: *(\d+)/i
 
-/** The length of the answer at the start of `bytes`, or none if its head is not complete. */
-const lengthOf = (bytes: Buffer): number | undefined => {
-  const end = bytes.indexOf(endOfHead)
+/** The length of the answer that `text` begins with, or none if its head is not complete. */
+const lengthOf = (text: string): number | undefined => {
+  const end = text.indexOf("\r\n\r\n")
   if (end === -1) return undefined
-  const length = contentLength.exec(bytes.toString("latin1", 0, end))
-  if (length === null) throw new Error("an answer without Content-Length")
-  return end + endOfHead.length + Number(length[1])
+  const length = contentLength.exec(text)
+  if (length === null || length.index > end) throw new Error("an answer without Content-Length")
+  return end + 4 + Number(length[1])
 }
 
 const quantile = (sorted: Float64Array, q: number) =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0
 
-const execute = (run: LoadRun) =>
-  new Promise<LoadResult>((resolve) => {
-    const operation = operations.find(({ name }) => name === run.operation)!
-    const request = operation.requests(run)
-    // Made beforehand where they cannot be repeated anyway and cost hashing.
-    const encoded = operation.tokens > 0
-      ? Array.from({ length: run.requests }, (_, i) => encode(request(i)))
-      : undefined
-    const sockets = new Set<Socket>()
-    const latencies: Array<number> = []
-    let sent = 0
-    let bytes = 0
-    let answered = 0
-    let errors = 0
-    let firstError: string | undefined
-    let phase: "warming up" | "measuring" | "done" = "warming up"
-    let startedAt = 0
-    let serverCpu = 0
-    let ownCpu = process.cpuUsage()
+/** Longer than any answer. */
+const room = 256 * 1024
 
-    const fail = (what: string) => {
-      errors++
-      firstError ??= what
-    }
+const execute = (run: LoadRun): LoadResult => {
+  const operation = operations.find(({ name }) => name === run.operation)!
+  const request = operation.requests(run)
+  // Made beforehand where they cannot be repeated anyway and cost hashing.
+  const encoded = operation.tokens > 0
+    ? Array.from({ length: run.requests }, (_, i) => encode(request(i)))
+    : undefined
+  const connections = Connections.make(run.port, run.connections)
+  const outgoing = Buffer.alloc(room)
+  const incoming = Buffer.alloc(room)
+  /** What has come of each answer that has not come in one piece. */
+  const pieces = new Array<string>(run.connections).fill("")
+  const sentAt = new Float64Array(run.connections)
+  const latencies: Array<number> = []
+  let open = 0
+  let sent = 0
+  let bytes = 0
+  let answered = 0
+  let errors = 0
+  let firstError: string | undefined
 
-    const finish = () => {
-      if (phase === "done") return
-      clearTimeout(end)
-      const seconds = (performance.now() - startedAt) / 1000
-      const { user, system } = process.cpuUsage(ownCpu)
-      const measured = phase === "measuring"
-      phase = "done"
-      for (const socket of sockets) socket.destroy()
-      const sorted = Float64Array.from(latencies).sort()
-      resolve({
-        // A run that used up its requests while it warmed up has measured nothing.
-        requestsPerSecond: measured ? sorted.length / seconds : 0,
-        p50: quantile(sorted, 0.5),
-        p99: quantile(sorted, 0.99),
-        cpu: run.pid === undefined || sorted.length === 0
-          ? undefined
-          : (cpuSeconds(run.pid) - serverCpu) / sorted.length * 1000,
-        generatorCpu: (user + system) / 1000 / sorted.length,
-        bytesPerRequest: bytes / answered,
-        answered,
-        errors,
-        firstError,
-      })
-    }
+  const fail = (what: string) => {
+    errors++
+    firstError ??= what
+  }
 
-    const open = () => {
-      const socket = connect({ host: "127.0.0.1", port: run.port, noDelay: true })
-      let pending: Buffer | undefined
-      let sentAt = 0
-      const send = () => {
-        if (phase === "done") return
-        if (sent >= run.requests) {
-          socket.destroy()
-          sockets.delete(socket)
-          if (sockets.size === 0) finish()
-          return
-        }
-        const i = sent++
-        sentAt = performance.now()
-        socket.write(encoded?.[i] ?? encode(request(i)), "latin1")
-      }
-      sockets.add(socket)
-      socket.on("connect", send)
-      socket.on("data", (chunk: Buffer) => {
-        if (phase === "done") return
-        pending = pending === undefined ? chunk : Buffer.concat([pending, chunk])
-        const length = lengthOf(pending)
-        if (length === undefined || pending.length < length) return
-        // The first digit of the status, after "HTTP/1.1 ".
-        if (pending[9] === 0x32) {
-          if (phase === "measuring") latencies.push(performance.now() - sentAt)
-        } else fail(pending.toString("latin1", 0, 400))
-        bytes += length
-        answered++
-        pending = undefined
-        send()
-      })
-      socket.on("error", (error) => fail(error.message))
-      socket.on("close", () => {
-        // What the server closed is opened again, as a client's pool would.
-        if (sockets.delete(socket) && phase !== "done") {
-          fail("the server closed a connection")
-          setTimeout(open, 10)
-        }
-      })
+  const send = (k: number) => {
+    if (sent >= run.requests) {
+      connections.close(k)
+      open--
+      return
     }
+    const i = sent++
+    const length = outgoing.write(encoded?.[i] ?? encode(request(i)), "latin1")
+    sentAt[k] = performance.now()
+    connections.send(k, outgoing, length)
+  }
 
-    const measure = () => {
-      phase = "measuring"
-      startedAt = performance.now()
-      ownCpu = process.cpuUsage()
-      serverCpu = run.pid === undefined ? 0 : cpuSeconds(run.pid)
-      end = setTimeout(finish, run.seconds * 1000)
+  const start = (k: number) => {
+    if (connections.open(k)) {
+      open++
+      send(k)
+    } else fail("the server takes no connection")
+  }
+
+  const receive = (k: number, measuring: boolean) => {
+    const length = connections.receive(k, incoming)
+    if (length <= 0) {
+      // What the server closed is opened again, as a client's pool would.
+      fail("the server closed a connection")
+      connections.close(k)
+      pieces[k] = ""
+      open--
+      return start(k)
     }
-    let end: ReturnType<typeof setTimeout>
-    if (run.warmUp > 0) end = setTimeout(measure, run.warmUp * 1000)
-    else measure()
-    for (let i = 0; i < run.connections; i++) open()
-  })
+    const text = pieces[k] + incoming.toString("latin1", 0, length)
+    const whole = lengthOf(text)
+    if (whole === undefined || text.length < whole) {
+      pieces[k] = text
+      return
+    }
+    pieces[k] = ""
+    // The first digit of the status, after "HTTP/1.1 ".
+    if (text[9] === "2") {
+      if (measuring) latencies.push(performance.now() - sentAt[k]!)
+    } else fail(text.slice(0, 400))
+    bytes += whole
+    answered++
+    send(k)
+  }
+
+  /** Load until then, or until every request is answered. */
+  const loadUntil = (end: number, measuring: boolean) => {
+    for (let now = performance.now(); now < end && open > 0; now = performance.now()) {
+      const ready = connections.wait(end - now)
+      for (let n = 0; n < ready; n++) receive(connections.ready(n), measuring)
+    }
+  }
+
+  for (let k = 0; k < run.connections; k++) start(k)
+  loadUntil(performance.now() + run.warmUp * 1000, false)
+  const startedAt = performance.now()
+  const ownCpu = process.cpuUsage()
+  const serverCpu = run.pid === undefined ? 0 : cpuSeconds(run.pid)
+  loadUntil(startedAt + run.seconds * 1000, true)
+  const seconds = (performance.now() - startedAt) / 1000
+  const { user, system } = process.cpuUsage(ownCpu)
+  const usedUp = open === 0
+  connections.end()
+  const sorted = Float64Array.from(latencies).sort()
+  return {
+    requestsPerSecond: sorted.length / seconds,
+    p50: quantile(sorted, 0.5),
+    p99: quantile(sorted, 0.99),
+    cpu: run.pid === undefined || sorted.length === 0
+      ? undefined
+      : (cpuSeconds(run.pid) - serverCpu) / sorted.length * 1000,
+    generatorCpu: (user + system) / 1000 / sorted.length,
+    bytesPerRequest: bytes / answered,
+    answered,
+    errors,
+    firstError,
+    usedUp,
+  }
+}
 
 for await (const line of createInterface({ input: process.stdin })) {
-  console.log(JSON.stringify(await execute(JSON.parse(line))))
+  console.log(JSON.stringify(execute(JSON.parse(line))))
 }

@@ -85,12 +85,13 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
     if (result.requestsPerSecond === 0) {
       return yield* new Failure({
         message: `${name} answered nothing for ${operation.name}: ${
-          result.firstError ?? "no error"
+          result.firstError ?? (result.usedUp ? "its tokens were used up before" : "no error")
         }`,
       })
     }
     rates.set(`${name} ${operation.name} ${connections}`, result.requestsPerSecond)
     if (result.firstError !== undefined) yield* Console.error(`  ${name}: ${result.firstError}`)
+    if (result.usedUp) yield* Console.error(`  ${name}: ended early, its tokens are used up`)
     const sample: Sample = { contestant: name, operation: operation.name, connections, ...result }
     return sample
   })
