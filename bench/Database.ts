@@ -22,7 +22,7 @@ const client = (url: URL) =>
   })).pipe(Layer.provide(NodeServices.layer), (layer) => Layer.fresh(layer))
 
 /** Runs statements one after the other on a database. */
-const runOn = (url: URL, statements: ReadonlyArray<string>) =>
+export const runOn = (url: URL, statements: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     yield* Effect.forEach(statements, (statement) => sql.unsafe(statement))
@@ -31,10 +31,19 @@ const runOn = (url: URL, statements: ReadonlyArray<string>) =>
     Effect.mapError(failure("The database refused a statement")),
   )
 
-/** The embedded server, unless a variable names one. */
-const server = Effect.gen(function* () {
-  const given = Deno.env.get(variable)
-  if (given !== undefined) return new URL(given)
+/** Where the embedded server says what it does. */
+export const serverLog = `${cache}/postgres/postgres/postgres.log`
+
+/** Drops what earlier runs have left behind that were killed. */
+const dropLeftovers = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const left = yield* sql<{ readonly datname: string }>`
+    SELECT datname FROM pg_database WHERE datname LIKE 'bench\\_%'`
+  yield* Effect.forEach(left, ({ datname }) => sql.unsafe(`DROP DATABASE ${datname} WITH (FORCE)`))
+})
+
+/** A durable server that nobody else uses. */
+export const embedded = Effect.gen(function* () {
   const context = yield* Layer.build(
     EmbeddedPostgres.layer({ dataDir: `${cache}/postgres`, durable: true, maxConnections: 200 }),
   )
@@ -42,8 +51,15 @@ const server = Effect.gen(function* () {
   const url = new URL(`postgres://${connection.host}:${connection.port}/${connection.database}`)
   url.username = connection.username ?? ""
   url.password = Redacted.isRedacted(connection.password) ? Redacted.value(connection.password) : ""
+  yield* Effect.provide(dropLeftovers, client(url))
   return url
 }).pipe(Effect.mapError(failure("PostgreSQL does not start")))
+
+/** The embedded server, unless a variable names one. */
+const server = Effect.suspend(() => {
+  const given = Deno.env.get(variable)
+  return given === undefined ? embedded : Effect.succeed(new URL(given))
+})
 
 export class Database extends Context.Service<Database, {
   readonly url: URL
@@ -55,44 +71,43 @@ export class Database extends Context.Service<Database, {
     statement: string,
   ) => Effect.Effect<ReadonlyArray<A>, Failure>
 }>()("latchkey/bench/Database") {
-  /** A new, migrated database, dropped when the layer closes. */
-  static readonly layer = Layer.effect(
-    Database,
-    Effect.gen(function* () {
-      const maintenance = yield* server
-      const name = `bench_${crypto.randomUUID().slice(0, 8)}`
-      yield* Effect.acquireRelease(
-        runOn(maintenance, [`CREATE DATABASE ${name}`]),
-        () => Effect.ignore(runOn(maintenance, [`DROP DATABASE ${name} WITH (FORCE)`])),
+  /** A new, migrated database of a server, dropped when the scope closes. */
+  static readonly make = Effect.fnUntraced(function* (maintenance: URL) {
+    const name = `bench_${crypto.randomUUID().slice(0, 8)}`
+    yield* Effect.acquireRelease(
+      runOn(maintenance, [`CREATE DATABASE ${name}`]),
+      () => Effect.ignore(runOn(maintenance, [`DROP DATABASE ${name} WITH (FORCE)`])),
+    )
+    const url = new URL(maintenance)
+    url.pathname = name
+    // Peers differ in what they try first.
+    url.searchParams.set("sslmode", "disable")
+    const services = yield* Layer.build(
+      Layer.fresh(Layer.provideMerge(Migrator.layer, client(url))),
+    ).pipe(Effect.mapError(failure("The new database cannot be reached")))
+    yield* Context.get(services, Migrator).up().pipe(
+      Effect.mapError(failure("The new database cannot be migrated")),
+    )
+    const sql = Context.get(services, SqlClient.SqlClient)
+    const query = <A extends object>(statement: string) =>
+      sql.unsafe<A>(statement).pipe(Effect.mapError(failure("A query failed")))
+    const setting = (name: string) =>
+      query<Record<string, string>>(`SHOW ${name}`).pipe(
+        Effect.map(([row]) => Option.getOrThrow(Option.fromNullishOr(row?.[name]))),
       )
-      const url = new URL(maintenance)
-      url.pathname = name
-      // Peers differ in what they try first.
-      url.searchParams.set("sslmode", "disable")
-      const services = yield* Layer.build(
-        Layer.provideMerge(Migrator.layer, client(url)),
-      ).pipe(Effect.mapError(failure("The new database cannot be reached")))
-      yield* Context.get(services, Migrator).up().pipe(
-        Effect.mapError(failure("The new database cannot be migrated")),
-      )
-      const sql = Context.get(services, SqlClient.SqlClient)
-      const query = <A extends object>(statement: string) =>
-        sql.unsafe<A>(statement).pipe(Effect.mapError(failure("A query failed")))
-      const setting = (name: string) =>
-        query<Record<string, string>>(`SHOW ${name}`).pipe(
-          Effect.map(([row]) => Option.getOrThrow(Option.fromNullishOr(row?.[name]))),
-        )
-      const durability = ["fsync", "synchronous_commit", "full_page_writes"]
-      return Database.of({
-        url,
-        version: yield* setting("server_version"),
-        durability: (yield* Effect.forEach(
-          durability,
-          (name) => Effect.map(setting(name), (value) => `${name} ${value}`),
-        )).join(", "),
-        run: (statements) => Effect.forEach(statements, query, { discard: true }),
-        query,
-      })
-    }),
-  )
+    const durability = ["fsync", "synchronous_commit", "full_page_writes"]
+    return Database.of({
+      url,
+      version: yield* setting("server_version"),
+      durability: (yield* Effect.forEach(
+        durability,
+        (name) => Effect.map(setting(name), (value) => `${name} ${value}`),
+      )).join(", "),
+      run: (statements) => Effect.forEach(statements, query, { discard: true }),
+      query,
+    })
+  })
+
+  /** A database on the server that the benchmark uses. */
+  static readonly layer = Layer.effect(Database, Effect.flatMap(server, Database.make))
 }

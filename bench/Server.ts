@@ -37,8 +37,8 @@ export const send = (port: number, { method, path, body }: Request, key = apiKey
         body: body === undefined ? null : JSON.stringify(body),
       })
       const text = await response.text()
-      // An error may be no JSON.
-      const json: Record<string, unknown> = response.ok ? JSON.parse(text) : { text }
+      // An error may be no JSON, and what is deleted answers with nothing.
+      const json: Record<string, unknown> = response.ok && text !== "" ? JSON.parse(text) : { text }
       return { status: response.status, json }
     },
     catch: (cause) => new Failure({ message: `${method} ${path} failed: ${cause}` }),

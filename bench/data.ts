@@ -44,12 +44,10 @@ export const functions = [
     RETURN encode(sha256(('prepared-' || run::text || '-' || i::text)::bytea), 'hex')`,
 ]
 
-/** Fills the tables. Vacuums come from the benchmark between rounds, not in the middle of a run. */
-export const fill = ({ users, tokens, attempts }: Size): ReadonlyArray<string> => [
-  ...["users", "refresh_tokens", "login_attempts"].map((table) =>
-    `ALTER TABLE ${table} SET (autovacuum_enabled = false)`
-  ),
-  `INSERT INTO users (id, email, full_name, password_hash, auth_provider, google_id, created_at)
+/** What fills each table. */
+export const rows = ({ users, tokens, attempts }: Size) => ({
+  users:
+    `INSERT INTO users (id, email, full_name, password_hash, auth_provider, google_id, created_at)
     SELECT
       bench.user_id(i),
       'User.' || i || '@example.com',
@@ -59,7 +57,7 @@ export const fill = ({ users, tokens, attempts }: Size): ReadonlyArray<string> =
       CASE WHEN i % 4 = 0 THEN 'google-' || i END,
       now() - make_interval(mins => (i % 500000)::int)
     FROM generate_series(1, ${users}::bigint) AS i`,
-  `INSERT INTO refresh_tokens (
+  refresh_tokens: `INSERT INTO refresh_tokens (
       user_id, token_hash, expires_at, created_at, revoked_at, user_agent, ip_address
     )
     SELECT
@@ -73,7 +71,7 @@ export const fill = ({ users, tokens, attempts }: Size): ReadonlyArray<string> =
     FROM generate_series(1, ${tokens}::bigint) AS i`,
   // The last two days, every other attempt of a user failed: the last day, which is asked for, has
   // about one failure of each user.
-  `INSERT INTO login_attempts (
+  login_attempts: `INSERT INTO login_attempts (
       user_id, email, ip_address, user_agent, success, failure_reason, attempted_at
     )
     SELECT
@@ -85,6 +83,14 @@ export const fill = ({ users, tokens, attempts }: Size): ReadonlyArray<string> =
       CASE WHEN i / ${users} % 2 = 0 THEN 'wrong password' END,
       now() - make_interval(mins => (i % 2880)::int)
     FROM generate_series(1, ${attempts}::bigint) AS i`,
+})
+
+/** Fills the tables. Vacuums come from the benchmark between rounds, not in the middle of a run. */
+export const fill = (size: Size): ReadonlyArray<string> => [
+  ...["users", "refresh_tokens", "login_attempts"].map((table) =>
+    `ALTER TABLE ${table} SET (autovacuum_enabled = false)`
+  ),
+  ...Object.values(rows(size)),
   `VACUUM (ANALYZE) users, refresh_tokens, login_attempts`,
 ]
 

@@ -11,6 +11,7 @@ import { createInterface } from "node:readline"
 import process from "node:process"
 import * as Connections from "./Connections.ts"
 import type { LoadResult, LoadRun } from "./Generator.ts"
+import { further } from "./growth/operations.ts"
 import { apiKey, operations, type Request } from "./operations.ts"
 import { cpuSeconds } from "./processTree.ts"
 
@@ -18,9 +19,9 @@ const head = `Host: 127.0.0.1\r\nAuthorization: Bearer ${apiKey}\r\nAccept: appl
 
 const encode = ({ method, path, body }: Request): string => {
   if (body === undefined) {
-    return method === "GET"
-      ? `GET ${path} HTTP/1.1\r\n${head}\r\n`
-      : `POST ${path} HTTP/1.1\r\n${head}Content-Length: 0\r\n\r\n`
+    return method === "POST"
+      ? `POST ${path} HTTP/1.1\r\n${head}Content-Length: 0\r\n\r\n`
+      : `${method} ${path} HTTP/1.1\r\n${head}\r\n`
   }
   const json = JSON.stringify(body)
   return `${method} ${path} HTTP/1.1\r\n${head}Content-Type: application/json\r\n` +
@@ -33,6 +34,7 @@ const contentLength = /\r\ncontent-length: *(\d+)/i
 const lengthOf = (text: string): number | undefined => {
   const end = text.indexOf("\r\n\r\n")
   if (end === -1) return undefined
+  if (text.startsWith("204", 9)) return end + 4
   const length = contentLength.exec(text)
   if (length === null || length.index > end) throw new Error("an answer without Content-Length")
   return end + 4 + Number(length[1])
@@ -45,7 +47,7 @@ const quantile = (sorted: Float64Array, q: number) =>
 const room = 256 * 1024
 
 const execute = (run: LoadRun): LoadResult => {
-  const operation = operations.find(({ name }) => name === run.operation)!
+  const operation = [...operations, ...further].find(({ name }) => name === run.operation)!
   const request = operation.requests(run)
   // Made beforehand where they cannot be repeated anyway and cost hashing.
   const encoded = operation.tokens > 0

@@ -14,7 +14,7 @@ export interface Context {
 }
 
 export interface Request {
-  readonly method: "GET" | "POST"
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE"
   readonly path: string
   readonly body?: Record<string, unknown>
 }
@@ -30,8 +30,8 @@ export interface Operation {
   readonly requests: (context: Context) => (i: number) => Request
 }
 
-const get = (path: string): Request => ({ method: "GET", path })
-const post = (path: string, body?: Record<string, unknown>): Request =>
+export const get = (path: string): Request => ({ method: "GET", path })
+export const post = (path: string, body?: Record<string, unknown>): Request =>
   body === undefined ? { method: "POST", path } : { method: "POST", path, body }
 
 /** Some of the numbers from 1 to `count`, evenly spread; all of them if they are not too many. */
@@ -50,11 +50,11 @@ const memoize = <A>(make: (count: number) => ReadonlyArray<A>) => {
   }
 }
 
-const users = memoize((count) => sample(count).map((i) => ({ i, id: userId(i) })))
+export const users = memoize((count) => sample(count).map((i) => ({ i, id: userId(i) })))
 const liveTokens = memoize((count) => sample(count).filter(isLive).map(tokenHash))
 
 /** Picks without order, and differently in each run. */
-const pick = <A>(values: ReadonlyArray<A>, { run }: Context) => (i: number): A =>
+export const pick = <A>(values: ReadonlyArray<A>, { run }: Context) => (i: number): A =>
   values[(Math.imul(i + run * 1_000_003, 0x9e3779b1) >>> 0) % values.length]!
 
 const userAgent = addedBy

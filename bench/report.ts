@@ -17,7 +17,7 @@ export interface Report {
   readonly facts: ReadonlyArray<string>
 }
 
-const median = (values: ReadonlyArray<number>): number => {
+export const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
@@ -58,7 +58,7 @@ const ratio = (value: number | undefined, of: number | undefined) =>
   value === undefined || of === undefined || of === 0 ? none : (value / of).toFixed(2)
 const milliseconds = (value: number) => value.toFixed(2)
 
-const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>) =>
+export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>) =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")
 
 const best = (summaries: ReadonlyArray<Summary>) =>

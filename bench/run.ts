@@ -8,7 +8,7 @@ import denoJson from "../deno.json" with { type: "json" }
 import { runMain } from "../src/runMain.ts"
 import * as Check from "./check.ts"
 import * as Conformance from "./conformance.ts"
-import { cache, contestants, root } from "./contestants.ts"
+import { cache, contestants } from "./contestants.ts"
 import { Database } from "./Database.ts"
 import { fill, functions, prepareTokens, type Size, sizeOf } from "./data.ts"
 import { Failure } from "./Failure.ts"
@@ -19,8 +19,8 @@ import { operations } from "./operations.ts"
 import * as Pgbench from "./pgbench.ts"
 import { peakMemory } from "./processTree.ts"
 import * as Report from "./report.ts"
+import * as Sections from "./sections.ts"
 import * as Server from "./Server.ts"
-import { output } from "./shell.ts"
 
 const contestantNames = [...Object.keys(contestants), "pgbench"]
 const operationNames = operations.map(({ name }) => name)
@@ -62,7 +62,7 @@ const flags = {
   ),
   output: Flag.String("output").pipe(
     Flag.withDescription("Where to write the results"),
-    Flag.withDefault(new URL("RESULTS.md", import.meta.url).pathname),
+    Flag.withDefault(Sections.results),
   ),
   check: Flag.Boolean("check").pipe(
     Flag.withDescription("Only compare the work per request with expected.json"),
@@ -183,18 +183,8 @@ const benchmark = Effect.fnUntraced(function* (options: Flags) {
         : [`Skipped, because they could not be installed: ${skipped.join(", ")}`],
     ],
   })
-  const kept = yield* Effect.promise(() => otherRuns(options.output))
-  yield* Effect.promise(() => Deno.writeTextFile(options.output, text + kept))
-  yield* output([Deno.execPath(), "fmt", "--quiet", options.output], { cwd: root })
-  yield* Console.log(yield* Effect.promise(() => Deno.readTextFile(options.output)))
+  yield* Sections.write(options.output, text)
 })
-
-/** What stands in the results from other runs than this one, which replaces only its own. */
-const otherRuns = async (file: string): Promise<string> => {
-  const written = await Deno.readTextFile(file).catch(() => "")
-  const start = written.indexOf("\n# Results of `deno task bench:overload`")
-  return start === -1 ? "" : written.slice(start)
-}
 
 const command = Command.make(
   "bench",
