@@ -51,6 +51,10 @@ const start = Effect.acquireRelease(
 
 export class Generator extends Context.Service<Generator, {
   readonly run: (run: LoadRun) => Effect.Effect<LoadResult, Failure>
+  /** That number of requests, no matter how long they take; fails if one of them does. */
+  readonly exactly: (
+    run: Omit<LoadRun, "warmUp" | "seconds">,
+  ) => Effect.Effect<LoadResult, Failure>
 }>()("latchkey/bench/Generator") {
   static readonly layer = Layer.effect(
     Generator,
@@ -70,12 +74,23 @@ export class Generator extends Context.Service<Generator, {
         }
         return JSON.parse(line)
       }
+      const run = (run: LoadRun) =>
+        Effect.tryPromise({
+          try: () => exchange(run),
+          catch: (cause) => new Failure({ message: `The load generator failed: ${cause}` }),
+        })
       return Generator.of({
-        run: (run) =>
-          Effect.tryPromise({
-            try: () => exchange(run),
-            catch: (cause) => new Failure({ message: `The load generator failed: ${cause}` }),
-          }),
+        run,
+        exactly: (options) =>
+          Effect.filterOrFail(
+            run({ ...options, warmUp: 0, seconds: 120 }),
+            ({ answered, errors }) => answered === options.requests && errors === 0,
+            ({ answered, errors, firstError }) =>
+              new Failure({
+                message: `${options.operation}: ${answered} of ${options.requests} requests ` +
+                  `answered, ${errors} with an error: ${firstError}`,
+              }),
+          ),
       })
     }),
   )

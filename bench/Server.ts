@@ -15,7 +15,7 @@ export interface Server {
   readonly startUp: number
 }
 
-const freePort = Effect.promise(() =>
+export const freePort = Effect.promise(() =>
   new Promise<number>((resolve) => {
     const listener = createServer().listen(0, "127.0.0.1", () => {
       const { port } = listener.address() as AddressInfo

@@ -61,20 +61,13 @@ const load = Effect.fnUntraced(function* (
 ) {
   const generator = yield* Generator
   yield* database.run([...prepare(operation, size, run, requests), "CHECKPOINT"])
-  const result = yield* generator.run({
+  return yield* generator.exactly({
     operation: operation.name,
     port: server.port,
     connections,
-    warmUp: 0,
-    seconds: 120,
     requests,
     size,
     run,
-  })
-  if (result.answered === requests && result.errors === 0) return result
-  return yield* new Failure({
-    message: `${operation.name}: ${result.answered} of ${requests} requests answered, ` +
-      `${result.errors} with an error: ${result.firstError}`,
   })
 })
 
