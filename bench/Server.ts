@@ -56,8 +56,12 @@ const stop = (child: Deno.ChildProcess) =>
     clearTimeout(timer)
   })
 
-/** Starts a contestant; what it prints is kept in a file. */
-export const start = Effect.fnUntraced(function* (contestant: Contestant, databaseUrl: URL) {
+/** Starts a contestant and waits for an answer; what it prints is kept in a file. */
+export const start = Effect.fnUntraced(function* (
+  contestant: Contestant,
+  databaseUrl: URL,
+  probe = "/v1/users/0",
+) {
   const port = yield* freePort
   const log = `${cache}/${contestant.name.replaceAll(/\W+/g, "-").toLowerCase()}.log`
   const [program, ...args] = contestant.command
@@ -73,8 +77,9 @@ export const start = Effect.fnUntraced(function* (contestant: Contestant, databa
     ),
     stop,
   )
-  yield* send(port, { method: "GET", path: "/v1/users/0" }).pipe(
-    Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 1500 }),
+  yield* send(port, { method: "GET", path: probe }).pipe(
+    Effect.filterOrFail(({ status }) => status !== 503, () => "It is not ready"),
+    Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 6000 }),
     Effect.mapError(() =>
       new Failure({ message: `${contestant.name} does not start; see ${log}` })
     ),

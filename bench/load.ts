@@ -49,8 +49,8 @@ const room = 256 * 1024
 const execute = (run: LoadRun): LoadResult => {
   const operation = [...operations, ...further].find(({ name }) => name === run.operation)!
   const request = operation.requests(run)
-  // Made beforehand where they cannot be repeated anyway and cost hashing.
-  const encoded = operation.tokens > 0
+  // Made beforehand where each of them costs hashing.
+  const encoded = operation.tokens === 1
     ? Array.from({ length: run.requests }, (_, i) => encode(request(i)))
     : undefined
   const connections = Connections.make(run.port, run.connections)

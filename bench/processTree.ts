@@ -37,6 +37,12 @@ const tree = (root: number): Map<number, Entry> => {
 export const cpuSeconds = (root: number): number =>
   [...tree(root).values()].reduce((sum, { ticks }) => sum + ticks, 0) / ticksPerSecond
 
+/** The memory that a process has at the moment, in bytes. */
+export const residentMemory = (pid: number): number => {
+  const resident = /^VmRSS:\s*(\d+) kB$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))
+  return Number(resident?.[1] ?? 0) * 1024
+}
+
 /** The most memory that each of the processes has had, added up, in bytes. */
 export const peakMemory = (root: number): number =>
   [...tree(root).keys()].reduce((sum, pid) => {

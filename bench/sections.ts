@@ -5,21 +5,25 @@ import { output } from "./shell.ts"
 
 export const results = new URL("RESULTS.md", import.meta.url).pathname
 
-const replaced = (written: string, section: string) => {
-  const title = section.slice(0, section.indexOf("\n") + 1)
-  const sections = written.split(/^(?=# Results of )/m).filter((text) => text !== "")
-  const own = sections.findIndex((text) => text.startsWith(title))
-  if (own === -1) sections.push(section)
-  else sections[own] = section
-  return sections.map((text) => text.trimEnd()).join("\n\n") + "\n"
+const titleOf = (section: string) => section.slice(0, section.indexOf("\n") + 1)
+
+const sectionsOf = async (file: string) => {
+  const written = await Deno.readTextFile(file).catch(() => "")
+  return written.split(/^(?=# Results of )/m).filter((text) => text !== "")
 }
 
-/** Writes a section, which begins with its title, and prints the file. */
+const replace = async (file: string, section: string) => {
+  const sections = await sectionsOf(file)
+  const own = sections.findIndex((text) => titleOf(text) === titleOf(section))
+  if (own === -1) sections.push(section)
+  else sections[own] = section
+  await Deno.writeTextFile(file, sections.map((text) => text.trimEnd()).join("\n\n") + "\n")
+}
+
+/** Writes a section, which begins with its title, and prints it. */
 export const write = Effect.fnUntraced(function* (file: string, section: string) {
-  yield* Effect.promise(async () => {
-    const written = await Deno.readTextFile(file).catch(() => "")
-    await Deno.writeTextFile(file, replaced(written, section))
-  })
+  yield* Effect.promise(() => replace(file, section))
   yield* output([Deno.execPath(), "fmt", "--quiet", file], { cwd: root })
-  yield* Console.log(yield* Effect.promise(() => Deno.readTextFile(file)))
+  const sections = yield* Effect.promise(() => sectionsOf(file))
+  yield* Console.log(sections.find((text) => titleOf(text) === titleOf(section))?.trimEnd())
 })
