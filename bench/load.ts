@@ -133,7 +133,7 @@ const execute = (run: LoadRun): LoadResult => {
   loadUntil(startedAt + run.seconds * 1000, true)
   const seconds = (performance.now() - startedAt) / 1000
   const { user, system } = process.cpuUsage(ownCpu)
-  const usedUp = open === 0
+  const usedUp = sent >= run.requests
   connections.end()
   const sorted = Float64Array.from(latencies).sort()
   return {

@@ -34,10 +34,16 @@ export const get = (path: string): Request => ({ method: "GET", path })
 export const post = (path: string, body?: Record<string, unknown>): Request =>
   body === undefined ? { method: "POST", path } : { method: "POST", path, body }
 
-/** Some of the numbers from 1 to `count`, evenly spread; all of them if they are not too many. */
+/**
+ * Some of the numbers from 1 to `count`, spread without a pattern, since the data has patterns; all
+ * of them if they are not too many.
+ */
 const sample = (count: number) => {
-  const picked = Math.min(count, 100_000)
-  return Array.from({ length: picked }, (_, k) => 1 + Math.floor((k * count) / picked))
+  const most = 100_000
+  return Array.from(
+    { length: Math.min(count, most) },
+    (_, k) => 1 + (count <= most ? k : (Math.imul(k, 0x9e3779b1) >>> 0) % count),
+  )
 }
 
 /** Computed once per size, because hashing costs more than sending. */
