@@ -56,8 +56,9 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
     const run = ++runs
     if (operation.tokens === 0) return { run, requests: Number.MAX_SAFE_INTEGER }
     const key = `${contestant} ${operation.name} ${connections}`
-    const rate = rates.get(key) ?? (connections === 1 ? highestRate / 4 : highestRate)
-    // Twice what it takes at that rate, which may have been that of a server not yet warm.
+    // Twice what it takes at the last rate, which may have been that of a cold or disturbed server.
+    const usualRate = connections === 1 ? highestRate / 4 : highestRate
+    const rate = Math.max(rates.get(key) ?? usualRate, usualRate / 2)
     const requests = Math.ceil((warmUp + seconds) * rate * 2)
     yield* database.run([prepareTokens(size, run, Math.ceil(requests * operation.tokens) + 3)])
     return { run, requests }
