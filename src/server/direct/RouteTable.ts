@@ -4,7 +4,7 @@
 
 /** A target without anything that can be read in more than one way. */
 const plainTarget =
-  /^(?:\/[\w.~%@:!$&'()*+,=-]+)+(?:\?(?:[\w.~%@:!$'()*,-]+=[\w.~%@:!$'()*,-]*&?)*)?$/
+  /^(?:\/[\w.~%@:!$&'()*+,=-]+)+(?:\?(?:[\w.~%@:!$'()*,-]+=[\w.~%@:!$'()*,-]*(?:&|$))*)?$/
 
 interface Node<Route> {
   readonly named: Map<string, Node<Route>>
