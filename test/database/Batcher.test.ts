@@ -1,0 +1,301 @@
+import { assert, layer } from "@effect/vitest"
+import { Cause, Deferred, Effect, Exit, Fiber, Option, Queue } from "effect"
+import { SqlClient } from "effect/sql"
+import * as Batcher from "../../src/database/Batcher.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+
+/** A statement that was sent, and lasts until it is told how it ends. */
+interface Sent {
+  readonly kind: "alone" | "together"
+  readonly calls: ReadonlyArray<number>
+  readonly end: (exit: Exit.Exit<ReadonlyArray<Option.Option<string>>, string>) => Effect.Effect<
+    boolean
+  >
+}
+
+const answerTo = (call: number) => `answer to ${call}`
+
+const succeed = ({ calls, end }: Sent) =>
+  end(Exit.succeed(calls.map((call) => Option.some(answerTo(call)))))
+
+/** A batcher whose statements end as the test says. */
+const makeBatcher = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const sent = yield* Queue.unbounded<Sent>()
+  const interrupted: Array<number> = []
+
+  const send = Effect.fnUntraced(function* (kind: Sent["kind"], calls: ReadonlyArray<number>) {
+    const ended = yield* Deferred.make<ReadonlyArray<Option.Option<string>>, string>()
+    yield* Queue.offer(sent, { kind, calls, end: (exit) => Deferred.done(ended, exit) })
+    return yield* Effect.onInterrupt(
+      Deferred.await(ended),
+      () => Effect.sync(() => interrupted.push(...calls)),
+    )
+  })
+
+  const batched = yield* Batcher.make({
+    sql,
+    name: "numbers",
+    alone: (call: number) =>
+      Effect.map(send("alone", [call]), ([answer]) => Option.getOrThrow(answer ?? Option.none())),
+    together: (calls) => send("together", calls),
+  })
+
+  const call = (number: number) => Effect.forkChild(batched(number), { startImmediately: true })
+
+  return {
+    batched,
+    call,
+    /** Makes the calls at once, in this order. */
+    callEach: (numbers: ReadonlyArray<number>) => Effect.forEach(numbers, call),
+    /** The next statement, as soon as it has been sent. */
+    next: Queue.take(sent),
+    /** How many statements have been sent that the test has not looked at. */
+    unseen: Queue.size(sent),
+    interrupted,
+  }
+})
+
+/** A batcher that a call is under way of, with the number 1. */
+const makeBusyBatcher = Effect.gen(function* () {
+  const batcher = yield* makeBatcher
+  const one = yield* batcher.call(1)
+  return { ...batcher, one, underWay: yield* batcher.next }
+})
+
+const assertSent = (statement: Sent, kind: Sent["kind"], calls: ReadonlyArray<number>) =>
+  assert.deepStrictEqual([statement.kind, statement.calls], [kind, calls])
+
+// On the real clock: how long a call waits for others is a matter of milliseconds, not of fibers.
+layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it) => {
+  it.effect("sends a call that meets no other at once and alone", () =>
+    Effect.gen(function* () {
+      const { call, next, unseen } = yield* makeBatcher
+      for (const number of [1, 2]) {
+        const fiber = yield* call(number)
+        const statement = yield* next
+        assertSent(statement, "alone", [number])
+        yield* succeed(statement)
+        assert.strictEqual(yield* Fiber.join(fiber), answerTo(number))
+      }
+      assert.strictEqual(yield* unseen, 0)
+    }))
+
+  it.effect("sends the calls that arrive meanwhile together, in their order", () =>
+    Effect.gen(function* () {
+      const { callEach, next, one, underWay, unseen } = yield* makeBusyBatcher
+      const others = yield* callEach([4, 2, 3, 2])
+      assert.strictEqual(yield* unseen, 0)
+      assertSent(underWay, "alone", [1])
+      yield* succeed(underWay)
+      const batch = yield* next
+      assertSent(batch, "together", [4, 2, 3, 2])
+      yield* succeed(batch)
+      assert.strictEqual(yield* Fiber.join(one), answerTo(1))
+      assert.deepStrictEqual(yield* Fiber.joinAll(others), [4, 2, 3, 2].map(answerTo))
+    }))
+
+  it.effect("gives each call the outcome at its own place", () =>
+    Effect.gen(function* () {
+      const { callEach, next, underWay } = yield* makeBusyBatcher
+      const calls = yield* callEach([2, 2, 2])
+      yield* succeed(underWay)
+      yield* (yield* next).end(Exit.succeed(["a", "b", "c"].map(Option.some)))
+      assert.deepStrictEqual(yield* Fiber.joinAll(calls), ["a", "b", "c"])
+    }))
+
+  it.effect("sends a single call that waited as it is", () =>
+    Effect.gen(function* () {
+      const { call, next, underWay } = yield* makeBusyBatcher
+      const two = yield* call(2)
+      yield* succeed(underWay)
+      const statement = yield* next
+      assertSent(statement, "alone", [2])
+      yield* succeed(statement)
+      assert.strictEqual(yield* Fiber.join(two), answerTo(2))
+    }))
+
+  it.effect("collects the next batch while one is under way, and is idle after the last", () =>
+    Effect.gen(function* () {
+      const { call, callEach, next, underWay, unseen } = yield* makeBusyBatcher
+      yield* callEach([2, 3])
+      yield* succeed(underWay)
+      const second = yield* next
+      const later = yield* callEach([4, 5])
+      yield* succeed(second)
+      const third = yield* next
+      assertSent(third, "together", [4, 5])
+      yield* succeed(third)
+      yield* Fiber.joinAll(later)
+
+      yield* call(6)
+      assert.strictEqual(yield* unseen, 1)
+      assertSent(yield* next, "alone", [6])
+    }))
+
+  it.effect("carries out alone what a batch gave no outcome for", () =>
+    Effect.gen(function* () {
+      const { call, next, underWay } = yield* makeBusyBatcher
+      const [two, three, four] = [yield* call(2), yield* call(3), yield* call(4)]
+      yield* succeed(underWay)
+      yield* (yield* next).end(Exit.succeed([Option.none(), Option.some("three")]))
+      const [left, beyond] = [yield* next, yield* next]
+      assertSent(left, "alone", [2])
+      assertSent(beyond, "alone", [4])
+      yield* left.end(Exit.fail("two is refused"))
+      yield* succeed(beyond)
+      assert.strictEqual(yield* Effect.flip(Fiber.join(two)), "two is refused")
+      assert.strictEqual(yield* Fiber.join(three), "three")
+      assert.strictEqual(yield* Fiber.join(four), answerTo(4))
+    }))
+
+  it.effect.each(
+    [["failure", Exit.fail("broken")], ["defect", Exit.die("broken")]] as const,
+  )(
+    "lets the %s of a batch reach each of its calls, and no other",
+    ([, failure]) =>
+      Effect.gen(function* () {
+        const { call, callEach, next, one, underWay } = yield* makeBusyBatcher
+        const calls = yield* callEach([2, 3])
+        yield* succeed(underWay)
+        const batch = yield* next
+        const later = yield* call(4)
+        yield* batch.end(failure)
+        for (const fiber of calls) {
+          const exit = yield* Fiber.await(fiber)
+          assert.strictEqual(Exit.isFailure(exit) && Cause.squash(exit.cause), "broken")
+        }
+        yield* succeed(yield* next)
+        assert.strictEqual(yield* Fiber.join(one), answerTo(1))
+        assert.strictEqual(yield* Fiber.join(later), answerTo(4))
+      }),
+  )
+
+  it.effect("goes on after a call alone has failed", () =>
+    Effect.gen(function* () {
+      const { callEach, next, one, underWay } = yield* makeBusyBatcher
+      const others = yield* callEach([2, 3])
+      yield* underWay.end(Exit.fail("refused"))
+      yield* succeed(yield* next)
+      assert.strictEqual(yield* Effect.flip(Fiber.join(one)), "refused")
+      assert.deepStrictEqual(yield* Fiber.joinAll(others), [2, 3].map(answerTo))
+    }))
+
+  it.effect("never sends a call that was interrupted while it waited", () =>
+    Effect.gen(function* () {
+      const { call, next, underWay, unseen } = yield* makeBusyBatcher
+      const [two, three, four] = [yield* call(2), yield* call(3), yield* call(4)]
+      yield* Fiber.interrupt(three)
+      yield* succeed(underWay)
+      const batch = yield* next
+      assertSent(batch, "together", [2, 4])
+      yield* succeed(batch)
+      assert.deepStrictEqual(yield* Fiber.joinAll([two, four]), [2, 4].map(answerTo))
+      assert.strictEqual(yield* unseen, 0)
+    }))
+
+  it.effect("carries a batch out, whoever of its callers has gone", () =>
+    Effect.gen(function* () {
+      const { call, interrupted, next, underWay } = yield* makeBusyBatcher
+      const [two, three] = [yield* call(2), yield* call(3)]
+      yield* succeed(underWay)
+      const batch = yield* next
+      yield* Fiber.interrupt(two)
+      yield* succeed(batch)
+      assert.strictEqual(yield* Fiber.join(three), answerTo(3))
+      assert.deepStrictEqual(interrupted, [])
+      yield* call(4)
+      assertSent(yield* next, "alone", [4])
+    }))
+
+  it.effect("sends those that wait when the call they wait for is interrupted", () =>
+    Effect.gen(function* () {
+      const { callEach, next, one } = yield* makeBusyBatcher
+      yield* callEach([2, 3])
+      yield* Fiber.interrupt(one)
+      assertSent(yield* next, "together", [2, 3])
+    }))
+
+  it.effect("lets a statement that takes long hold up no others", () =>
+    Effect.gen(function* () {
+      const { call, callEach, next, one, underWay } = yield* makeBusyBatcher
+      const calls = yield* callEach([2, 3])
+      const second = yield* next
+      assertSent(second, "together", [2, 3])
+      const later = yield* callEach([4, 5])
+      const third = yield* next
+      assertSent(third, "together", [4, 5])
+      // They end in another order than they began in.
+      for (const statement of [third, underWay, second]) yield* succeed(statement)
+      assert.deepStrictEqual(
+        yield* Fiber.joinAll([one, ...calls, ...later]),
+        [1, 2, 3, 4, 5].map(answerTo),
+      )
+      yield* call(6)
+      assertSent(yield* next, "alone", [6])
+    }))
+
+  it.effect("sends more calls than a batch holds in several, each call once", () =>
+    Effect.gen(function* () {
+      const { callEach, next, underWay } = yield* makeBusyBatcher
+      const numbers = Array.from({ length: 1_000 }, (_, index) => index + 2)
+      const calls = yield* callEach(numbers)
+      yield* succeed(underWay)
+      const sent: Array<number> = []
+      let batches = 0
+      while (sent.length < numbers.length) {
+        const batch = yield* next
+        sent.push(...batch.calls)
+        batches++
+        yield* succeed(batch)
+      }
+      assert.deepStrictEqual(sent, numbers)
+      assert.isAbove(batches, 1)
+      assert.isBelow(batches, 100)
+      assert.deepStrictEqual(yield* Fiber.joinAll(calls), numbers.map(answerTo))
+    }))
+
+  it.effect("sends the rest of many calls though no statement ends", () =>
+    Effect.gen(function* () {
+      const { callEach, next } = yield* makeBusyBatcher
+      const numbers = Array.from({ length: 300 }, (_, index) => index + 2)
+      yield* callEach(numbers)
+      const sent: Array<number> = []
+      while (sent.length < numbers.length) sent.push(...(yield* next).calls)
+      assert.deepStrictEqual(sent, numbers)
+    }))
+
+  it.effect("leaves the calls of a transaction in it, each as a statement of its own", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const isInside = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
+      const batched = yield* Batcher.make({
+        sql,
+        name: "transactions",
+        alone: (call: number) => Effect.map(isInside, (inside) => ({ call, inside })),
+        together: () => Effect.die("A call has left its transaction"),
+      })
+      const answers = yield* Effect.forEach([1, 2, 3], batched, { concurrency: "unbounded" }).pipe(
+        sql.withTransaction,
+      )
+      assert.deepStrictEqual(answers, [1, 2, 3].map((call) => ({ call, inside: true })))
+      assert.deepStrictEqual(yield* batched(4), { call: 4, inside: false })
+    }))
+
+  it.effect("lets a transaction wait for nothing that others have under way", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const { batched, next, one, underWay } = yield* makeBusyBatcher
+      const inside = yield* Effect.forkChild(
+        sql.withTransaction(Effect.forEach([2, 3], batched, { concurrency: "unbounded" })),
+      )
+      for (const call of [2, 3]) {
+        const statement = yield* next
+        assertSent(statement, "alone", [call])
+        yield* succeed(statement)
+      }
+      assert.deepStrictEqual(yield* Fiber.join(inside), [2, 3].map(answerTo))
+      yield* succeed(underWay)
+      assert.strictEqual(yield* Fiber.join(one), answerTo(1))
+    }))
+})
