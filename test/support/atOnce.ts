@@ -1,0 +1,31 @@
+/**
+ * Calls that are made at once. The first goes alone; the others arrive while its statement is under
+ * way, and go together.
+ */
+import { Deferred, Effect, Fiber } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
+
+export const atOnce = <A, E, R>(calls: Iterable<Effect.Effect<A, E, R>>) =>
+  Effect.all(Array.from(calls), { concurrency: "unbounded" })
+
+/** Runs the effect, which is no part of the transaction, while a transaction holds the lock. */
+export const whileHeld = <A, E, R>(
+  lock: Effect.Effect<unknown, SqlError.SqlError>,
+  effect: Effect.Effect<A, E, R>,
+) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const held = yield* Deferred.make<void>()
+    const done = yield* Deferred.make<void>()
+    const holder = yield* lock.pipe(
+      Effect.andThen(Deferred.succeed(held, undefined)),
+      Effect.andThen(Deferred.await(done)),
+      sql.withTransaction,
+      Effect.forkChild,
+    )
+    yield* Deferred.await(held)
+    const result = yield* effect
+    yield* Deferred.succeed(done, undefined)
+    yield* Fiber.join(holder)
+    return result
+  })
