@@ -133,6 +133,21 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it)
       assertSent(yield* next, "alone", [6])
     }))
 
+  it.effect("lets nobody wait longer than for the statement before", () =>
+    Effect.gen(function* () {
+      const { call, next, underWay } = yield* makeBusyBatcher
+      const started = performance.now()
+      let statement = underWay
+      for (let number = 2; number < 102; number++) {
+        yield* call(number)
+        yield* succeed(statement)
+        statement = yield* next
+        assertSent(statement, "alone", [number])
+      }
+      // A hundred times the patience with a slow statement would be several seconds.
+      assert.isBelow(performance.now() - started, 2_000)
+    }))
+
   it.effect("carries out alone what a batch gave no outcome for", () =>
     Effect.gen(function* () {
       const { call, next, underWay } = yield* makeBusyBatcher

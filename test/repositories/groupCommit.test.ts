@@ -1,11 +1,11 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, Result } from "effect"
+import { Effect, Fiber, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
 import { Email } from "../../src/domain/Email.ts"
-import { atOnce, whileHeld } from "../support/atOnce.ts"
+import { atOnce, outcomes, tagsOf, whileHeld } from "../support/atOnce.ts"
 import {
   aGoogleUser,
   anAttempt,
@@ -22,19 +22,6 @@ import { Statements } from "../support/Statements.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const several = Array.from({ length: 20 })
-
-/** What became of each call: the row, or the tag of the error. */
-const outcomes = <A, E extends { readonly _tag: string }, R>(
-  calls: Iterable<Effect.Effect<A, E, R>>,
-) =>
-  Effect.map(
-    atOnce(Array.from(calls, Effect.result)),
-    (results) =>
-      results.map((result) => Result.isSuccess(result) ? result.success : result.failure._tag),
-  )
-
-const tagsOf = (found: ReadonlyArray<object | string>) =>
-  found.map((outcome) => typeof outcome === "string" ? outcome : "done")
 
 /** How many commits the rows of a table with these ids came with. */
 const commits = (table: string, rows: ReadonlyArray<object | string>) =>

@@ -2,7 +2,7 @@
  * Calls that are made at once. The first goes alone; the others arrive while its statement is under
  * way, and go together.
  */
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber, Result } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 
 export const atOnce = <A, E, R>(calls: Iterable<Effect.Effect<A, E, R>>) =>
@@ -29,3 +29,17 @@ export const whileHeld = <A, E, R>(
     yield* Fiber.join(holder)
     return result
   })
+
+/** What became of each call: its result, or the tag of its error. */
+export const outcomes = <A, E extends { readonly _tag: string }, R>(
+  calls: Iterable<Effect.Effect<A, E, R>>,
+) =>
+  Effect.map(
+    atOnce(Array.from(calls, Effect.result)),
+    (results) =>
+      results.map((result) => Result.isSuccess(result) ? result.success : result.failure._tag),
+  )
+
+/** The tags of errors, and `done` for results. */
+export const tagsOf = (outcomes: ReadonlyArray<unknown>) =>
+  outcomes.map((outcome) => typeof outcome === "string" ? outcome : "done")
