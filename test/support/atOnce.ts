@@ -9,8 +9,8 @@ export const atOnce = <A, E, R>(calls: Iterable<Effect.Effect<A, E, R>>) =>
   Effect.all(Array.from(calls), { concurrency: "unbounded" })
 
 /** Runs the effect, which is no part of the transaction, while a transaction holds the lock. */
-export const whileHeld = <A, E, R>(
-  lock: Effect.Effect<unknown, SqlError.SqlError>,
+export const whileHeld = <A, E, R, R2>(
+  lock: Effect.Effect<unknown, SqlError.SqlError, R2>,
   effect: Effect.Effect<A, E, R>,
 ) =>
   Effect.gen(function* () {

@@ -1,0 +1,214 @@
+import { assert, describe, layer } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, Logger } from "effect"
+import { SqlClient } from "effect/sql"
+import { assertJson, assertProblem, type JsonObject } from "../../support/answers.ts"
+import { whileHeld } from "../../support/atOnce.ts"
+import { aNewUserId, aTokenBody, aUserBody } from "../../support/bodies.ts"
+import { call, get, post } from "../../support/calls.ts"
+import { keyedRoutes, targetOf } from "../../support/contractRoutes.ts"
+import { eventually } from "../../support/EmbeddedServer.ts"
+import { exchange, open, parseAnswers, rawRequest } from "../../support/RawSocket.ts"
+import { TestService, testService } from "../../support/TestService.ts"
+
+const json = "Content-Type: application/json"
+
+const inFlight = Effect.map(
+  get("/metrics", { key: null }),
+  ({ text }) => Number(/^latchkey_http_requests_in_flight (\d+)$/m.exec(text)?.[1]),
+)
+
+const untilInFlight = (count: number) =>
+  eventually(Effect.map(inFlight, (found) => found === count))
+
+/** Until this many sessions wait for a lock. */
+const untilWaiting = (count: number) =>
+  eventually(
+    SqlClient.SqlClient.use((sql) =>
+      sql`
+        SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'`
+    ).pipe(Effect.map(({ length }) => length === count)),
+  )
+
+const lockUsers = SqlClient.SqlClient.use((sql) => sql`LOCK TABLE users IN EXCLUSIVE MODE`)
+
+const creating = (body: JsonObject) => {
+  const text = JSON.stringify(body)
+  return [
+    rawRequest("POST /v1/users", [json, `Content-Length: ${Buffer.byteLength(text)}`]),
+    text,
+  ] as const
+}
+
+const isThere = ({ email }: JsonObject) =>
+  Effect.map(get(`/v1/users/by-email/${email}`), ({ status }) => status === 200)
+
+// What goes wrong on purpose need not be read in the output of the tests.
+const Silent = TestService.pipe(Layer.provideMerge(Logger.layer([])))
+
+describe("a request that goes directly", () => {
+  layer(Silent, { excludeTestServices: true })("anyhow", (it) => {
+    it.effect("may arrive in pieces, cut within a character", () =>
+      Effect.gen(function* () {
+        const body = aUserBody({ fullName: "Ada 😀 Lovelace" })
+        const [head, text] = creating(body)
+        const bytes = Buffer.from(text)
+        const cut = bytes.indexOf(0xf0) + 2
+        yield* Effect.scoped(Effect.gen(function* () {
+          const socket = yield* open
+          yield* socket.send(head)
+          yield* socket.send(bytes.subarray(0, cut))
+          // Answered only after the service has read the first piece.
+          yield* get("/livez")
+          yield* socket.send(bytes.subarray(cut))
+          const [answer] = parseAnswers(yield* socket.received)
+          assert.strictEqual(answer?.status, 201)
+          assert.strictEqual(answer?.json["fullName"], "Ada 😀 Lovelace")
+        }))
+      }))
+
+    it.effect("is answered in its turn, after a slower one on the same connection", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const id = yield* aNewUserId
+        const body = JSON.stringify(aTokenBody(id))
+        const request = [
+          "POST /v1/refresh-tokens HTTP/1.1",
+          ...rawRequest("GET /").split("\r\n").filter((line) =>
+            /^(?:Host|Authorization)/.test(line)
+          ),
+          json,
+          `Content-Length: ${body.length}`,
+          "",
+          body,
+        ].join("\r\n") + rawRequest(`GET /v1/users/${id}`)
+        const lock = sql`SELECT FROM users WHERE id = ${id} FOR UPDATE`
+        const answering = yield* whileHeld(
+          lock,
+          Effect.gen(function* () {
+            const answering = yield* Effect.forkChild(exchange(request))
+            yield* untilInFlight(1)
+            return answering
+          }),
+        )
+        const answers = yield* Fiber.join(answering)
+        assert.deepStrictEqual(answers.map(({ status }) => status), [201, 200])
+      }))
+
+    it.effect("leaves nothing behind when its client hangs up before all of it has arrived", () =>
+      Effect.gen(function* () {
+        const body = aUserBody()
+        const [head, text] = creating(body)
+        yield* Effect.scoped(Effect.gen(function* () {
+          const socket = yield* open
+          yield* socket.send(head + text.slice(0, -1))
+          yield* get("/livez")
+          yield* socket.destroy
+        }))
+        yield* untilInFlight(0)
+        assert.isFalse(yield* isThere(body))
+      }))
+
+    it.effect("is carried out when its client hangs up, and is in flight for just so long", () =>
+      Effect.gen(function* () {
+        const body = aUserBody()
+        yield* whileHeld(
+          lockUsers,
+          Effect.scoped(Effect.gen(function* () {
+            const socket = yield* open
+            for (const part of creating(body)) yield* socket.send(part)
+            yield* untilWaiting(1)
+            yield* socket.destroy
+            yield* get("/livez")
+            assert.strictEqual(yield* inFlight, 1)
+          })),
+        )
+        yield* untilInFlight(0)
+        assert.isTrue(yield* isThere(body))
+      }))
+
+    it.effect("is in flight no longer once it has failed", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const id = yield* aNewUserId
+        yield* sql`ALTER TABLE users RENAME COLUMN full_name TO fullest_name`
+        const failed = yield* get(`/v1/users/${id}`)
+        yield* sql`ALTER TABLE users RENAME COLUMN fullest_name TO full_name`
+        assertProblem(failed, 500, "internal-error")
+        assertProblem(yield* post("/v1/users", { email: 1 }), 400, "invalid-request")
+        assertProblem(yield* get(`/v1/users/${crypto.randomUUID()}`), 404, "user-not-found")
+        assertJson(yield* get(`/v1/users/${id}`), 200)
+        yield* untilInFlight(0)
+      }))
+  })
+
+  layer(testService({ maxRequestsInFlight: 2 }), { excludeTestServices: true })(
+    "beyond the bound",
+    (it) => {
+      it.effect("is turned away, whatever it is for, while health and metrics answer", () =>
+        Effect.gen(function* () {
+          const user = yield* aNewUserId
+          const admitted = yield* whileHeld(
+            lockUsers,
+            Effect.gen(function* () {
+              // One of each way: both count.
+              const admitted = [
+                yield* Effect.forkChild(post("/v1/users", aUserBody())),
+                yield* Effect.forkChild(call("DELETE", `/v1/users/${user}`)),
+              ]
+              yield* untilWaiting(2)
+              for (const route of keyedRoutes) {
+                const target = targetOf(route).replace(
+                  "/v1/login-attempts/recent-failures",
+                  "$&?email=ada@example.com",
+                )
+                const answer = yield* call(route.method, target, { json: route.body })
+                assertProblem(answer, 503, "overloaded")
+                assert.match(answer.headers["retry-after"] ?? "", /^[1-9]\d*$/)
+              }
+              for (const path of ["/livez", "/readyz"]) {
+                assert.strictEqual((yield* get(path, { key: null })).status, 200)
+              }
+              assert.strictEqual(yield* inFlight, 2)
+              return admitted
+            }),
+          )
+          const answers = yield* Fiber.joinAll(admitted)
+          assert.deepStrictEqual(answers.map(({ status }) => status), [201, 204])
+          yield* untilInFlight(0)
+          assertJson(yield* get("/v1/users"), 200)
+        }))
+    },
+  )
+
+  layer(testService({ answerTimeout: Duration.millis(300) }), { excludeTestServices: true })(
+    "past its deadline",
+    (it) => {
+      it.effect("is answered 503 once, and its connection serves the next", () =>
+        Effect.gen(function* () {
+          const id = yield* aNewUserId
+          const body = aUserBody()
+          yield* whileHeld(
+            lockUsers,
+            Effect.scoped(Effect.gen(function* () {
+              const socket = yield* open
+              const [head, text] = creating(body)
+              yield* socket.send(head.replace("Connection: close\r\n", "") + text)
+              yield* socket.waitFor((received) => received.includes("}"))
+              yield* untilInFlight(0)
+              yield* socket.send(rawRequest(`GET /v1/users/${id}`))
+              const [late, next, ...others] = parseAnswers(yield* socket.received)
+              assert.isDefined(late)
+              if (late !== undefined) {
+                assertProblem(late, 503, "database-unavailable")
+                assert.match(late.headers["retry-after"] ?? "", /^[1-9]\d*$/)
+              }
+              assert.strictEqual(next?.json["id"], id)
+              assert.deepStrictEqual(others, [])
+            })),
+          )
+          assert.isFalse(yield* isThere(body))
+        }))
+    },
+  )
+})
