@@ -1,210 +1,23 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import type { TokenHash } from "../../src/domain/RefreshToken.ts"
+import type { UserId } from "../../src/domain/User.ts"
 import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
-import { Email } from "../../src/domain/Email.ts"
-import { atOnce, outcomes, tagsOf, whileHeld } from "../support/atOnce.ts"
-import {
-  aGoogleUser,
-  anAttempt,
-  anEmail,
-  anIpAddress,
-  aSuccessor,
-  aToken,
-  aTokenHash,
-  aUser,
-  aUserId,
-} from "../support/factories.ts"
+import { outcomes, whileHeld } from "../support/atOnce.ts"
+import { eventually } from "../support/EmbeddedServer.ts"
+import { anAttempt, aSuccessor, aToken, aUser } from "../support/factories.ts"
 import { aSavedToken, aSavedUser } from "../support/saved.ts"
 import { Statements } from "../support/Statements.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const several = Array.from({ length: 20 })
 
-/** How many commits the rows of a table with these ids came with. */
-const commits = (table: string, rows: ReadonlyArray<object | string>) =>
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    const ids = rows.map((row) => typeof row === "object" && "id" in row ? String(row.id) : row)
-    const [found] = yield* sql<{ readonly rows: number; readonly commits: number }>`
-      SELECT count(*)::int AS rows, count(DISTINCT xmin::text)::int AS commits
-      FROM ${sql(table)}
-      WHERE id = ANY(${ids}::uuid[])`
-    assert.strictEqual(found?.rows, ids.length)
-    return found?.commits ?? 0
-  })
-
 layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)), {
   excludeTestServices: true,
 })("writes at once", (it) => {
-  it.effect("of users are a few statements and commits, and each caller gets its own", () =>
-    Effect.gen(function* () {
-      const users = yield* UserRepository
-      const { counted } = yield* Statements
-      const wanted = several.flatMap((_, index) => [
-        aUser({ fullName: `Ada "${index}" \\ 😀`, isActive: index % 2 === 0 }),
-        aGoogleUser(),
-      ])
-      const [statements, created] = yield* counted(atOnce(wanted.map((user) => users.create(user))))
-      assert.isAtMost(statements, 5)
-      assert.isAtMost(yield* commits("users", created), 5)
-      for (const [index, user] of created.entries()) {
-        const { email, fullName, authProvider, googleId, isActive } = user
-        const { passwordHash: _, ...rest } = wanted[index] ?? aUser()
-        assert.deepStrictEqual({ email, fullName, authProvider, googleId, isActive }, rest)
-        assert.deepStrictEqual(yield* users.getById(user.id), Option.some(user))
-      }
-    }))
-
-  it.effect("of users refuse those whose address or Google id is taken, and no others", () =>
-    Effect.gen(function* () {
-      const users = yield* UserRepository
-      const { counted } = yield* Statements
-      const taken = yield* users.create(aGoogleUser())
-      const email = anEmail()
-      const { googleId } = aGoogleUser()
-      const good = several.map(() => aUser())
-      const [statements, found] = yield* counted(outcomes([
-        ...good,
-        aUser({ email: Email.make(taken.email.toUpperCase()) }),
-        aGoogleUser({ googleId: taken.googleId }),
-        aGoogleUser({ googleId: taken.googleId, email: taken.email }),
-        ...several.map((_, index) =>
-          aUser({ email: Email.make(index % 2 === 0 ? email : email.toUpperCase()) })
-        ),
-        aGoogleUser({ googleId }),
-        aGoogleUser({ googleId }),
-      ].map((user) => users.create(user))))
-
-      assert.deepStrictEqual(tagsOf(found.slice(0, 23)), [
-        ...several.map(() => "done"),
-        "EmailTaken",
-        "GoogleIdTaken",
-        "EmailTaken",
-      ])
-      assert.deepStrictEqual(tagsOf(found.slice(23, 43)).sort(), [
-        ...several.slice(1).map(() => "EmailTaken"),
-        "done",
-      ])
-      assert.deepStrictEqual(tagsOf(found.slice(43)).sort(), ["GoogleIdTaken", "done"])
-      assert.isAtMost(yield* commits("users", found.slice(0, 20)), 5)
-      assert.isAtLeast(statements, 23)
-    }))
-
-  it.effect("of users are done one by one where one of them lacks its credentials", () =>
-    Effect.gen(function* () {
-      const users = yield* UserRepository
-      const good = several.map(() => aUser())
-      const [opener, ...others] = good
-      const found = yield* outcomes(
-        [
-          opener ?? aUser(),
-          aUser({ passwordHash: null }),
-          ...others,
-          aGoogleUser({ googleId: null }),
-        ]
-          .map((user) => users.create(user)),
-      )
-      assert.deepStrictEqual(tagsOf(found), [
-        "done",
-        "CredentialsMissing",
-        ...others.map(() => "done"),
-        "CredentialsMissing",
-      ])
-      for (const { email } of good) assert.isTrue(Option.isSome(yield* users.getByEmail(email)))
-    }))
-
-  it.effect("of tokens are a few statements and commits, and each caller gets its own", () =>
-    Effect.gen(function* () {
-      const tokens = yield* RefreshTokenRepository
-      const { counted } = yield* Statements
-      const owners = [yield* aSavedUser(), yield* aSavedUser()]
-      const wanted = several.flatMap((_, index) =>
-        owners.map(({ id }) =>
-          aToken(id, {
-            userAgent: `agent "${index}" \\ 😀`,
-            ipAddress: index % 2 === 0 ? anIpAddress("2001:db8::1") : null,
-          })
-        )
-      )
-      const [statements, created] = yield* counted(
-        atOnce(wanted.map((token) => tokens.create(token))),
-      )
-      assert.isAtMost(statements, 5)
-      assert.isAtMost(yield* commits("refresh_tokens", created), 5)
-      assert.deepStrictEqual(
-        created.map(({ userId, tokenHash, expiresAt, userAgent, ipAddress }) => ({
-          userId,
-          tokenHash,
-          expiresAt,
-          userAgent,
-          ipAddress,
-        })),
-        wanted,
-      )
-      for (const token of created) {
-        assert.deepStrictEqual(
-          yield* tokens.getValidByTokenHash(token.tokenHash),
-          Option.some(token),
-        )
-      }
-    }))
-
-  it.effect("of tokens refuse a hash that is taken and a user who is not there, and no others", () =>
-    Effect.gen(function* () {
-      const tokens = yield* RefreshTokenRepository
-      const { userId, tokenHash } = yield* aSavedToken()
-      const other = yield* aSavedUser()
-      const twice = aTokenHash()
-      const found = yield* outcomes([
-        ...several.map(() => aToken(other.id)),
-        aToken(other.id, { tokenHash }),
-        aToken(aUserId()),
-        aToken(aUserId(), { tokenHash }),
-        ...several.map(() => aToken(userId)),
-        aToken(userId, { tokenHash: twice }),
-        aToken(other.id, { tokenHash: twice }),
-      ].map((token) => tokens.create(token)))
-
-      const [taken, missing, both] = tagsOf(found.slice(20, 23))
-      assert.deepStrictEqual([taken, missing], ["TokenHashTaken", "UserNotFound"])
-      assert.include(["TokenHashTaken", "UserNotFound"], both)
-      const good = [...found.slice(0, 20), ...found.slice(23, 43)]
-      assert.deepStrictEqual(tagsOf(good), good.map(() => "done"))
-      assert.isAtMost(yield* commits("refresh_tokens", good), 5)
-      assert.deepStrictEqual(tagsOf(found.slice(43)).sort(), ["TokenHashTaken", "done"])
-    }))
-
-  it.effect("of attempts are a few statements and commits, but for users who are not there", () =>
-    Effect.gen(function* () {
-      const attempts = yield* LoginAttemptRepository
-      const { counted } = yield* Statements
-      const { id: userId, email } = yield* aSavedUser()
-      const wanted = several.flatMap((_, index) => [
-        anAttempt({ userId, email, success: index % 2 === 0 }),
-        anAttempt({ userAgent: `agent "${index}" \\ 😀`, failureReason: `reason ${index}` }),
-      ])
-      const [statements, found] = yield* counted(outcomes(
-        [...wanted, anAttempt({ userId: aUserId() }), anAttempt({ userId: aUserId() })]
-          .map((attempt) => attempts.create(attempt)),
-      ))
-      const [created, refused] = [found.slice(0, wanted.length), found.slice(wanted.length)]
-      assert.deepStrictEqual(refused, ["UserNotFound", "UserNotFound"])
-      assert.isAtMost(statements, 7)
-      assert.isAtMost(yield* commits("login_attempts", created), 5)
-      assert.deepStrictEqual(
-        created.map((attempt) => {
-          if (typeof attempt === "string") return attempt
-          const { id: _, attemptedAt: __, ...given } = attempt
-          return given
-        }),
-        wanted.map((attempt) => ({ ...attempt })),
-      )
-      assert.strictEqual(yield* attempts.countRecentFailures(userId), 10)
-    }))
-
   it.effect("wait for a user whom another transaction holds, without holding up others", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
@@ -214,35 +27,63 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
       const heldToken = yield* aSavedToken({ userId: held.id })
       const free = yield* aSavedUser()
       const freeTokens = yield* Effect.forEach(several, () => aSavedToken({ userId: free.id }))
-      const lock = sql`SELECT FROM users WHERE id = ${held.id} FOR UPDATE`
+      const writesFor = (userId: UserId, tokenHash: TokenHash) => [
+        tokens.create(aToken(userId)),
+        attempts.create(anAttempt({ userId })),
+        tokens.rotate(tokenHash, aSuccessor()),
+      ]
+      const begin = (userId: UserId, hashes: ReadonlyArray<TokenHash>) =>
+        Effect.forEach(
+          hashes.flatMap((hash) => writesFor(userId, hash)),
+          (write) => Effect.forkChild(write, { startImmediately: true }),
+        )
 
       const waiting = yield* whileHeld(
-        lock,
+        sql`SELECT FROM users WHERE id = ${held.id} FOR UPDATE`,
         Effect.gen(function* () {
-          const calls = yield* Effect.forEach(several, (_, index) =>
-            Effect.gen(function* () {
-              const done = [
-                tokens.create(aToken(free.id)),
-                attempts.create(anAttempt({ userId: free.id })),
-                tokens.rotate(freeTokens[index]?.tokenHash ?? aTokenHash(), aSuccessor()),
-              ]
-              const blocked = [
-                tokens.create(aToken(held.id)),
-                attempts.create(anAttempt({ userId: held.id })),
-              ]
-              return [
-                yield* Effect.forEach(done, (call) => Effect.forkChild(call)),
-                yield* Effect.forEach(index < 2 ? blocked : [], (call) => Effect.forkChild(call)),
-              ] as const
-            }))
-          const rotation = yield* Effect.forkChild(tokens.rotate(heldToken.tokenHash, aSuccessor()))
-          for (const [free] of calls) yield* Fiber.joinAll(free)
-          const blocked = [...calls.flatMap(([, blocked]) => blocked), rotation]
-          for (const fiber of blocked) assert.isUndefined(fiber.pollUnsafe())
-          return blocked
+          const [first, ...others] = freeTokens.map(({ tokenHash }) => tokenHash)
+          // The first of each kind goes alone, the rest in one group.
+          const alone = yield* begin(free.id, first === undefined ? [] : [first])
+          const waiting = yield* begin(held.id, [heldToken.tokenHash])
+          const passing = yield* begin(free.id, others)
+          yield* Fiber.joinAll([...alone, ...passing])
+          for (const fiber of waiting) assert.isUndefined(fiber.pollUnsafe())
+          return waiting
         }),
       )
       const rows = yield* Fiber.joinAll(waiting)
-      assert.deepStrictEqual(rows.map(({ userId }) => userId), rows.map(() => held.id))
+      assert.deepStrictEqual(rows.map(({ userId }) => userId), Array(3).fill(held.id))
+    }))
+
+  it.effect("are an outage for each caller when their connection is lost, and not tried again", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const users = yield* UserRepository
+      const { counted } = yield* Statements
+      const wanted = several.map(() => aUser())
+      const waiting = sql`
+        SELECT pid
+        FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'`
+
+      const found = yield* whileHeld(
+        sql`LOCK TABLE users IN EXCLUSIVE MODE`,
+        Effect.gen(function* () {
+          const creating = yield* Effect.forkChild(
+            outcomes(wanted.map((user) => users.create(user))),
+          )
+          // The first, alone, and the others together.
+          yield* eventually(Effect.map(waiting, ({ length }) => length === 2))
+          const [statements, found] = yield* counted(Effect.andThen(
+            sql`SELECT pg_terminate_backend(pid) FROM (${waiting}) AS waiting`,
+            Fiber.join(creating),
+          ))
+          assert.strictEqual(statements, 1)
+          return found
+        }),
+      )
+      assert.deepStrictEqual(found, wanted.map(() => "DatabaseUnavailable"))
+      const emails = wanted.map(({ email }) => email)
+      assert.deepStrictEqual(yield* sql`SELECT FROM users WHERE email = ANY(${emails})`, [])
     }))
 })
