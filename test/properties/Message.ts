@@ -6,6 +6,7 @@ import type { DocumentedOperation } from "./OpenApiDocument.ts"
 import type { Request } from "./validRequests.ts"
 
 export interface Message {
+  readonly version: "1.0" | "1.1"
   readonly method: string
   readonly target: string
   /** Lines, in their order. */
@@ -25,6 +26,7 @@ export const toMessage = (
   const target = template.replaceAll(/\{(\w+)\}/g, (_, name) => path[name] ?? "")
   const search = query.map(([name, value]) => `${name}=${value}`).join("&")
   return {
+    version: "1.1",
     method,
     target: search === "" ? target : `${target}?${search}`,
     headers: [
@@ -52,13 +54,15 @@ const chunked = (body: Uint8Array) => {
 }
 
 /** The bytes of the message, after whose answer the connection is to be closed. */
-export const toBytes = ({ method, target, headers, body, framing }: Message): Uint8Array => {
+export const toBytes = (
+  { version, method, target, headers, body, framing }: Message,
+): Uint8Array => {
   const ofBody = body === undefined
     ? []
     : framing === "chunks"
     ? ["Transfer-Encoding: chunked"]
     : [`Content-Length: ${body.length}`]
-  const lines = [`${method} ${target} HTTP/1.1`, "Connection: close", ...headers, ...ofBody]
+  const lines = [`${method} ${target} HTTP/${version}`, "Connection: close", ...headers, ...ofBody]
   return Buffer.concat([
     Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"),
     ...(body === undefined ? [] : [framing === "chunks" ? chunked(body) : body]),

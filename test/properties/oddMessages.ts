@@ -221,6 +221,11 @@ const ofMethods = Arbitrary.map(
   (method): Oddity => (message) => ({ ...message, method }),
 )
 
+const ofVersions = oneOf<Oddity>(
+  (message) => ({ ...message, version: "1.0" }),
+  (message) => lines("host")({ ...message, version: "1.0" }),
+)
+
 const oddity = anyOf<Oddity>(
   ofWholeTarget,
   ofSegments,
@@ -231,6 +236,7 @@ const oddity = anyOf<Oddity>(
   ofBodies,
   ofBodies,
   ofMethods,
+  ofVersions,
 )
 
 /** The message with one thing or a few changed. */

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import type { TokenHash } from "../../src/domain/RefreshToken.ts"
+import type { RefreshToken, TokenHash } from "../../src/domain/RefreshToken.ts"
 import type { UserId } from "../../src/domain/User.ts"
 import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
@@ -53,6 +53,29 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
       )
       const rows = yield* Fiber.joinAll(waiting)
       assert.deepStrictEqual(rows.map(({ userId }) => userId), Array(3).fill(held.id))
+    }))
+
+  it.effect("wait for a token that another transaction holds, without holding up others", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const tokens = yield* RefreshTokenRepository
+      const held = yield* aSavedToken()
+      const [first, ...others] = yield* Effect.forEach(several, () => aSavedToken())
+      const rotate = ({ tokenHash }: RefreshToken) =>
+        Effect.forkChild(tokens.rotate(tokenHash, aSuccessor()), { startImmediately: true })
+
+      const waiting = yield* whileHeld(
+        sql`SELECT FROM refresh_tokens WHERE id = ${held.id} FOR UPDATE`,
+        Effect.gen(function* () {
+          const alone = yield* Effect.forEach(first === undefined ? [] : [first], rotate)
+          const waiting = yield* rotate(held)
+          const passing = yield* Effect.forEach(others, rotate)
+          yield* Fiber.joinAll([...alone, ...passing])
+          assert.isUndefined(waiting.pollUnsafe())
+          return waiting
+        }),
+      )
+      assert.strictEqual((yield* Fiber.join(waiting)).userId, held.userId)
     }))
 
   it.effect("are an outage for each caller when their connection is lost, and not tried again", () =>

@@ -2,7 +2,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Logger } from "effect"
 import { SqlClient } from "effect/sql"
 import { assertJson, assertProblem, type JsonObject } from "../../support/answers.ts"
-import { whileHeld } from "../../support/atOnce.ts"
+import { atOnce, whileHeld } from "../../support/atOnce.ts"
 import { aNewUserId, aTokenBody, aUserBody } from "../../support/bodies.ts"
 import { call, get, post } from "../../support/calls.ts"
 import { keyedRoutes, targetOf } from "../../support/contractRoutes.ts"
@@ -12,9 +12,10 @@ import { TestService, testService } from "../../support/TestService.ts"
 
 const json = "Content-Type: application/json"
 
+/** There is no such metric before the first request. */
 const inFlight = Effect.map(
   get("/metrics", { key: null }),
-  ({ text }) => Number(/^latchkey_http_requests_in_flight (\d+)$/m.exec(text)?.[1]),
+  ({ text }) => Number(/^latchkey_http_requests_in_flight (\d+)$/m.exec(text)?.[1] ?? 0),
 )
 
 const untilInFlight = (count: number) =>
@@ -67,6 +68,26 @@ describe("a request that goes directly", () => {
         }))
       }))
 
+    it.effect("gets its own answer beside many others", () =>
+      Effect.gen(function* () {
+        const many = Array.from({ length: 60 }, () => aUserBody())
+        const created = yield* atOnce(many.map((body) => post("/v1/users", body)))
+        const found = yield* atOnce(created.flatMap(({ json: { id, email } }) => [
+          get(`/v1/users/${id}`),
+          get(`/v1/users/${crypto.randomUUID()}`),
+          get(`/v1/users/by-email/${email}`),
+          post("/v1/users", aUserBody({ email })),
+        ]))
+        assert.deepStrictEqual(
+          created.map(({ json: { email } }) => email),
+          many.map(({ email }) => email),
+        )
+        assert.deepStrictEqual(
+          found.map(({ status, json }) => status === 200 ? json : status),
+          created.flatMap(({ json }) => [json, 404, json, 409]),
+        )
+      }))
+
     it.effect("is answered in its turn, after a slower one on the same connection", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
@@ -98,10 +119,11 @@ describe("a request that goes directly", () => {
     it.effect("leaves nothing behind when its client hangs up before all of it has arrived", () =>
       Effect.gen(function* () {
         const body = aUserBody()
-        const [head, text] = creating(body)
+        const text = JSON.stringify(body)
         yield* Effect.scoped(Effect.gen(function* () {
           const socket = yield* open
-          yield* socket.send(head + text.slice(0, -1))
+          const length = `Content-Length: ${text.length + 1}`
+          yield* socket.send(rawRequest("POST /v1/users", [json, length], text))
           yield* get("/livez")
           yield* socket.destroy
         }))
