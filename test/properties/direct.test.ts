@@ -9,7 +9,7 @@ import { anyOf } from "./arbitraries.ts"
 import { checks } from "./checks.ts"
 import { touched } from "./hostileRequests.ts"
 import { isObject, type Json, type JsonObject } from "./JsonSchema.ts"
-import { toBytes, toMessage } from "./Message.ts"
+import { type Message, toBytes, toMessage } from "./Message.ts"
 import { odd } from "./oddMessages.ts"
 import { type DocumentedOperation, operationsOf } from "./OpenApiDocument.ts"
 import { existing, validRequest } from "./validRequests.ts"
@@ -83,7 +83,7 @@ const getDocument = Effect.map(
 )
 
 describe("the direct way of a request", () => {
-  const { timeout, arbitrary } = checks(120, { concurrency: 1, size: 10 })
+  const { timeout, arbitrary } = checks(60, { concurrency: 1, size: 10 })
 
   it.live(
     "gives the answers that the router gives, whatever is sent",
@@ -93,26 +93,24 @@ describe("the direct way of a request", () => {
         const document = yield* Effect.provideContext(getDocument, routed)
         const operations = operationsOf(document).filter(({ path }) => path.startsWith("/v1/"))
         assert.isAtLeast(operations.length, 21)
+        const statuses = new Set<number>()
+
+        const isAnsweredAlike = Effect.fnUntraced(function* (message: Message) {
+          const bytes = toBytes(message)
+          const expected = yield* Effect.provideContext(exchange(bytes), routed)
+          const received = yield* Effect.provideContext(exchange(bytes), direct)
+          received.forEach(({ status }) => statuses.add(status))
+          return Equal.equals(received.map(comparable), expected.map(comparable)) ||
+            (yield* Effect.fail({ request: asText(bytes), expected, received }))
+        })
+
         for (const operation of operations) {
           for (const services of [routed, direct]) yield* Effect.provideContext(populate, services)
-          const statuses = new Set<number>()
-          const result = yield* Arbitrary.checkEffect(
-            messagesOf(document, operation),
-            (message) =>
-              Effect.gen(function* () {
-                const bytes = toBytes(message)
-                const expected = yield* Effect.provideContext(exchange(bytes), routed)
-                const received = yield* Effect.provideContext(exchange(bytes), direct)
-                received.forEach(({ status }) => statuses.add(status))
-                return Equal.equals(received.map(comparable), expected.map(comparable)) ||
-                  (yield* Effect.fail({ request: asText(bytes), expected, received }))
-              }),
-            arbitrary,
-          )
+          const messages = messagesOf(document, operation)
+          const result = yield* Arbitrary.checkEffect(messages, isAnsweredAlike, arbitrary)
           assert.isUndefined(Arbitrary.formatCheckFailure(result), operation.id)
-          assert.isTrue([...statuses].some((status) => status < 300), `${operation.id} succeeds`)
-          assert.isTrue(statuses.has(401) && statuses.has(404), `${operation.id} is refused`)
         }
+        assert.includeMembers([...statuses], [200, 201, 204, 400, 401, 404, 409, 415])
       }),
     { timeout },
   )

@@ -5,7 +5,7 @@ import { Email } from "../../src/domain/Email.ts"
 import { GoogleId } from "../../src/domain/User.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
-import { atOnce } from "../support/atOnce.ts"
+import { atOnce, few } from "../support/atOnce.ts"
 import {
   aGoogleId,
   aGoogleUser,
@@ -33,7 +33,7 @@ layer(Repositories)("look-ups at once", (it) => {
         atOnce(saved.flatMap(({ id }) => [users.getById(id), users.getById(aUserId())])),
       )
       assert.deepStrictEqual(found, saved.flatMap((user) => [Option.some(user), Option.none()]))
-      assert.isAtMost(statements, 5)
+      assert.isAtMost(statements, few)
     }))
 
   it.effect("by address find a user in any case, and the same one for each who asks", () =>
@@ -57,7 +57,7 @@ layer(Repositories)("look-ups at once", (it) => {
         found,
         saved.flatMap((user) => [user, user, user, user, undefined].map(Option.fromUndefinedOr)),
       )
-      assert.isAtMost(statements, 5)
+      assert.isAtMost(statements, few)
     }))
 
   it.effect("by Google id tell two apart that differ only in case", () =>
@@ -75,7 +75,7 @@ layer(Repositories)("look-ups at once", (it) => {
         found,
         several.flatMap(() => [Option.some(small), Option.some(capital), Option.none()]),
       )
-      assert.isAtMost(statements, 5)
+      assert.isAtMost(statements, few)
     }))
 
   it.effect("of tokens, valid or in any state, share statements", () =>
@@ -100,7 +100,7 @@ layer(Repositories)("look-ups at once", (it) => {
         ...revoked.map(Option.some),
         Option.none(),
       ])
-      assert.isAtMost(statements, 5)
+      assert.isAtMost(statements, few)
     }))
 
   it.effect("see all that was written before they were made", () =>
@@ -170,6 +170,6 @@ layer(Repositories)("a row that is not what it should be", (it) => {
         assert.match(String(defect), /see 0\.authProvider$/)
       }
       // Those that were together with the strange ones had to be made again.
-      assert.isAbove(statements, 5)
+      assert.isAbove(statements, few)
     }))
 })

@@ -3,7 +3,7 @@ import { DateTime, Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { RefreshToken } from "../../src/domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
-import { atOnce, outcomes, tagsOf } from "../support/atOnce.ts"
+import { atOnce, few, outcomes, tagsOf } from "../support/atOnce.ts"
 import { tokensElsewhere } from "../support/elsewhere.ts"
 import { anIpAddress, aSuccessor, aToken, aTokenHash, oneDayAgo } from "../support/factories.ts"
 import { aSavedToken, aSavedUser } from "../support/saved.ts"
@@ -33,7 +33,7 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
       const [statements, successors] = yield* counted(
         atOnce(pairs.map(([old, successor]) => tokens.rotate(old.tokenHash, successor))),
       )
-      assert.isAtMost(statements, 5)
+      assert.isAtMost(statements, few)
       for (const [index, [old, given]] of pairs.entries()) {
         const successor = successors[index]
         const { tokenHash, expiresAt, userAgent, ipAddress } = successor ?? old
@@ -47,7 +47,7 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
         SELECT count(DISTINCT xmin::text)::int AS commits
         FROM refresh_tokens
         WHERE id = ANY(${successors.map(({ id }) => id)}::uuid[])`
-      assert.isAtMost(Number(found?.["commits"]), 5)
+      assert.isAtMost(Number(found?.["commits"]), few)
     }))
 
   it.effect("among them fifty of one token, have one winner for that token", () =>

@@ -119,9 +119,11 @@ describe("work in flight", () => {
       const scope = yield* Scope.make()
       const timeToStop = Effect.succeed(Duration.millis(50))
       const services = yield* Layer.buildWithScope(inFlightWith({ timeToStop }), scope)
-      const { begin, unseen } = yield* Effect.provideContext(makeWork, services)
+      const { begin, end, answer, unseen } = yield* Effect.provideContext(makeWork, services)
       yield* begin()
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual(yield* unseen, 0)
+      yield* end(Exit.succeed("too late"))
+      yield* answer
     }))
 })

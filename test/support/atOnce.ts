@@ -43,3 +43,9 @@ export const outcomes = <A, E extends { readonly _tag: string }, R>(
 /** The tags of errors, and `done` for results. */
 export const tagsOf = (outcomes: ReadonlyArray<unknown>) =>
   outcomes.map((outcome) => typeof outcome === "string" ? outcome : "done")
+
+/**
+ * The statements, or commits, that twenty or more calls at once take at most where they go together:
+ * usually two, more where the machine is so busy that some calls are late.
+ */
+export const few = 8

@@ -124,7 +124,7 @@ describe("a request that goes directly", () => {
           const socket = yield* open
           const length = `Content-Length: ${text.length + 1}`
           yield* socket.send(rawRequest("POST /v1/users", [json, length], text))
-          yield* get("/livez")
+          yield* get("/v1/users?limit=1")
           yield* socket.destroy
         }))
         yield* untilInFlight(0)
