@@ -7,6 +7,7 @@ import { Command, Flag } from "effect/cli"
 import denoJson from "../deno.json" with { type: "json" }
 import { runMain } from "../src/runMain.ts"
 import * as Check from "./check.ts"
+import { chosen } from "./chosen.ts"
 import * as Conformance from "./conformance.ts"
 import { cache, contestants } from "./contestants.ts"
 import { Database } from "./Database.ts"
@@ -121,15 +122,6 @@ const ceiling = Effect.fnUntraced(function* (size: Size, connections: number) {
     run: 0,
   })
 }, Effect.scoped)
-
-/** The parts of a list that a flag gives; fails if one of them does not exist. */
-const chosen = (list: string, existing: ReadonlyArray<string>) => {
-  const names = list.split(",")
-  const unknown = names.find((name) => !existing.includes(name))
-  return unknown === undefined ? Effect.succeed(names) : Effect.fail(
-    new Failure({ message: `There is no "${unknown}"; there are: ${existing.join(", ")}` }),
-  )
-}
 
 const benchmark = Effect.fnUntraced(function* (options: Flags) {
   const wanted = yield* chosen(options.operations, operationNames)

@@ -10,6 +10,7 @@ import { runMain } from "../../src/runMain.ts"
 import { cache, contestants } from "../contestants.ts"
 import { Database, embedded } from "../Database.ts"
 import { cleanUp, type Size } from "../data.ts"
+import { chosen } from "../chosen.ts"
 import { Failure } from "../Failure.ts"
 import { Generator } from "../Generator.ts"
 import type { Operation } from "../operations.ts"
@@ -22,6 +23,8 @@ import * as Report from "./report.ts"
 
 const connections = 64
 
+const names = all.map(({ name }) => name)
+
 const flags = {
   sizes: Flag.String("sizes").pipe(
     Flag.withDescription("Rows of each table, separated by commas; at least 10000"),
@@ -30,6 +33,10 @@ const flags = {
   rounds: Flag.Int("rounds").pipe(
     Flag.withDescription("How often each operation is measured"),
     Flag.withDefault(3),
+  ),
+  operations: Flag.String("operations").pipe(
+    Flag.withDescription(`Operations, separated by commas: ${names.join(", ")}`),
+    Flag.withDefault(names.join(",")),
   ),
   output: Flag.String("output").pipe(
     Flag.withDescription("Where to write the results"),
@@ -76,6 +83,8 @@ const growth = Effect.fnUntraced(function* (options: Flags) {
   if (!rows.every((count) => Number.isInteger(count) && count >= 10_000)) {
     return yield* new Failure({ message: "--sizes takes whole numbers from 10000, such as 10000" })
   }
+  const wanted = yield* chosen(options.operations, names)
+  const operations = all.filter(({ name }) => wanted.includes(name))
   yield* requireSpace(rows.reduce((sum, count) => sum + count, 0))
   const postgres = yield* embedded
   const stages = yield* Effect.forEach(rows, (count) => makeStage(postgres, count))
@@ -90,7 +99,7 @@ const growth = Effect.fnUntraced(function* (options: Flags) {
     const samples: Array<Report.Sample> = []
     // The first round warms the services up.
     for (let round = 0; round <= options.rounds; round++) {
-      for (const operation of all) {
+      for (const operation of operations) {
         const requests = requestsOf(operation)
         for (let k = 0; k < stages.length; k++) {
           // Another order in each round, so that none is always behind the same neighbour.
@@ -118,7 +127,7 @@ const growth = Effect.fnUntraced(function* (options: Flags) {
   const plans = new Map<number, ReadonlyMap<string, ReadonlyArray<string>>>()
   for (const { rows, size, database } of stages) {
     const found = yield* Effect.provideService(
-      Plans.collect(all, size, ++runs * 1_000),
+      Plans.collect(operations, size, ++runs * 1_000),
       Database,
       database,
     )
@@ -126,7 +135,7 @@ const growth = Effect.fnUntraced(function* (options: Flags) {
   }
   const { text, steep } = Report.render({
     rows,
-    operations: all,
+    operations,
     connections,
     rounds: options.rounds,
     version: stages[0]!.database.version,
