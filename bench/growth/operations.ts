@@ -102,23 +102,32 @@ export const requestsOf = ({ name }: Operation) => {
   return name === "revoke all of a user" ? { many: 1_000, one: 300 } : { many: 3_000, one: 300 }
 }
 
+/**
+ * Makes rows wider than those of the data: they lie together, as rows of one time do, and not one
+ * each in what is left of the pages before.
+ */
+const padding = `repeat('0', 150)`
+
 const oldTokens = (size: Size, run: number) =>
   `INSERT INTO refresh_tokens (user_id, token_hash, expires_at, user_agent)
     SELECT
       bench.user_id(1 + i * 7919 % ${size.users}),
-      bench.prepared_token_hash(${run}, i),
+      bench.prepared_token_hash(${run}, i) || ${padding},
       now() - interval '30 days',
       '${addedBy}'
     FROM generate_series(1, ${expired}::bigint) AS i`
 
 const oldAttempts = (size: Size) =>
-  `INSERT INTO login_attempts (user_id, email, ip_address, user_agent, success, attempted_at)
+  `INSERT INTO login_attempts (
+      user_id, email, ip_address, user_agent, success, failure_reason, attempted_at
+    )
     SELECT
       bench.user_id(1 + i * 7919 % ${size.users}),
       'User.' || 1 + i * 7919 % ${size.users} || '@example.com',
       '198.51.100.7',
       '${addedBy}',
-      true,
+      false,
+      ${padding},
       now() - interval '100 days'
     FROM generate_series(1, ${expired}::bigint) AS i`
 
