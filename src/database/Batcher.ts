@@ -35,7 +35,7 @@ const patience = 50
  * Makes a function that answers calls alone or together.
  *
  * A caller's transaction is never left: in one, each call is a statement of its own. An interrupted
- * call that has not been sent is never sent; one that has been is carried out.
+ * call that waits is never sent; one whose statement others share, or that has waited, is carried out.
  */
 export const make = Effect.fnUntraced(function* <Call, A, E>(
   { sql, name, alone, together }: BatcherOptions<Call, A, E>,
@@ -61,28 +61,34 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
     const [first] = batch
     const statement = begin()
     if (waiting.length > 0) limitWait()
-    const answered: Effect.Effect<unknown, E> = first !== undefined && batch.length === 1
-      ? answerOne(first)
-      : answerMany(batch)
-    runFork(answered).addObserver(() => end(statement))
+    // What has come meanwhile is sent before answers are given, so that PostgreSQL works beside that.
+    const done = () => end(statement)
+    if (first !== undefined && batch.length === 1) runFork(answerOne(first, done))
+    else runFork(answerMany(batch, done))
   }
 
   const limitWait = () => {
     timer ??= setTimeout(sendWaiting, patience)
   }
 
-  const answerOne = ({ call, resume }: Waiting<Call, A, E>) =>
-    Effect.onExit(alone(call), (exit) => Effect.sync(() => resume(exit)))
+  const answerOne = ({ call, resume }: Waiting<Call, A, E>, done: () => void) =>
+    Effect.onExit(alone(call), (exit) =>
+      Effect.sync(() => {
+        done()
+        resume(exit)
+      }))
 
-  const answerMany = (batch: ReadonlyArray<Waiting<Call, A, E>>) =>
+  const answerMany = (batch: ReadonlyArray<Waiting<Call, A, E>>, done: () => void) =>
     together(batch.map(({ call }) => call)).pipe(
       Effect.withSpan(`${name}.batch`, { root: true, attributes: { calls: batch.length } }),
       Effect.matchCause({
         onFailure: (cause) => {
+          done()
           const failure = Effect.failCause(cause)
           batch.forEach(({ resume }) => resume(failure))
         },
-        onSuccess: (outcomes) =>
+        onSuccess: (outcomes) => {
+          done()
           batch.forEach(({ call, resume }, index) => {
             const outcome = outcomes[index]
             resume(
@@ -90,7 +96,8 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
                 ? Effect.succeed(outcome.value)
                 : alone(call),
             )
-          }),
+          })
+        },
       }),
     )
 

@@ -40,6 +40,8 @@ const sessionSettings = (options: DatabaseOptions): Record<string, string> => {
   const settings: Record<string, string> = { TimeZone: "UTC" }
   // PgBouncer refuses startup parameters that it does not track, and it tracks none of these.
   if (options.connection.pooler) return settings
+  // Planned once, not each time: an array of one key would otherwise never get a plan that is kept.
+  settings["plan_cache_mode"] = "force_generic_plan"
   const timeouts = {
     statement_timeout: options.statementTimeout,
     lock_timeout: options.lockTimeout,

@@ -32,7 +32,8 @@ export interface Work<A, E> {
 
 interface Pending {
   readonly overdueAt: number
-  readonly giveUp: () => void
+  /** None when the work has ended. */
+  giveUp: (() => void) | undefined
 }
 
 const inFlightGauge = Metric.gauge("http_requests_in_flight", {
@@ -62,8 +63,9 @@ export class InFlight extends Context.Service<InFlight, {
         const milliseconds = Duration.toMillis(deadline)
         const durationOf = new Map<string, Metric.Histogram<number>>()
         const waiting = new Set<() => void>()
-        // In the order of their deadlines, since all have the same time.
-        const pending = new Set<Pending>()
+        // In the order of their deadlines, since all have the same time. Not a set: the tables that
+        // it leaves behind as it changes keep what was in them from being collected.
+        let pending: Array<Pending> = []
         let count = 0
 
         const observe = (name: string, started: number) => {
@@ -78,11 +80,9 @@ export class InFlight extends Context.Service<InFlight, {
         // One timer for all: one each would cost more than the rest of the book-keeping.
         const timer = setInterval(() => {
           const now = performance.now()
-          for (const work of pending) {
-            if (work.overdueAt > now) break
-            pending.delete(work)
-            work.giveUp()
-          }
+          const overdue = pending.filter((work) => work.overdueAt <= now)
+          pending = pending.filter((work) => work.overdueAt > now && work.giveUp !== undefined)
+          overdue.forEach((work) => work.giveUp?.())
         }, Math.min(100, milliseconds / 10))
 
         const untilNothingIsLeft = Effect.callback<void>((resume) => {
@@ -106,16 +106,18 @@ export class InFlight extends Context.Service<InFlight, {
             const work: Pending = {
               overdueAt: started + milliseconds,
               giveUp: () => {
+                work.giveUp = undefined
                 answer(timedOut)
                 fiber.interruptUnsafe()
               },
             }
-            if (!isLong) pending.add(work)
+            if (!isLong) pending.push(work)
             fiber.addObserver((exit) => {
               inFlightGauge.updateUnsafe(--count, context)
               observe(name, started)
               // Otherwise it was given up, and answered then.
-              if (pending.delete(work) || isLong) answer(exit)
+              if (work.giveUp !== undefined) answer(exit)
+              work.giveUp = undefined
               if (count === 0) waiting.forEach((done) => done())
             })
             return fiber
