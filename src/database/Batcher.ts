@@ -111,12 +111,12 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
       })
     })
 
+  // Should the fiber be interrupted between the two, the next calls wait until patience ends, once.
   const goFirst = (call: Call) =>
-    Effect.acquireUseRelease(
-      Effect.sync(begin),
-      () => alone(call),
-      (statement) => Effect.sync(() => end(statement)),
-    )
+    Effect.suspend(() => {
+      const statement = begin()
+      return Effect.ensuring(alone(call), Effect.sync(() => end(statement)))
+    })
 
   return (call: Call): Effect.Effect<A, E> =>
     Effect.flatMap(

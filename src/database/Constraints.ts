@@ -4,7 +4,7 @@
  * Never the message text (it is translated) and never the detail (it holds the failing row).
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-import { Data, Effect, Predicate, Schedule, Schema, SchemaIssue } from "effect"
+import { Data, Duration, Effect, Predicate, Schedule, Schema, SchemaIssue } from "effect"
 import { SqlError } from "effect/sql"
 import { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { TokenHashTaken } from "../domain/RefreshToken.ts"
@@ -71,14 +71,27 @@ const lost = ["40001", "40P01", "55P03"]
 const isConflict = (error: unknown): boolean =>
   SqlError.isSqlError(error) && ["40001", "40P01"].includes(codeOf(error) ?? "")
 
-const soon = Schedule.exponential("10 millis").pipe(Schedule.jittered)
+/**
+ * Runs an effect again while it fails so, after a short and jittered wait each time. Built only when it
+ * has failed: nearly all statements succeed, and a schedule for each of them would cost more than that.
+ */
+const again = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  { when, times }: { readonly when: (error: unknown) => boolean; readonly times: number },
+): Effect.Effect<A, E, R> =>
+  Effect.catchIf(effect, when, () =>
+    Effect.retry(effect, {
+      while: when,
+      times: times - 1,
+      schedule: Schedule.exponential("20 millis").pipe(Schedule.jittered),
+    }).pipe(Effect.delay(Duration.millis(5 + 10 * Math.random()))))
 
 /**
  * Runs a whole transaction, or a statement that is its own, up to four times while it is given up in
  * favour of others. It was rolled back each time, so that nothing is done twice.
  */
 export const retryConflicts = <A, E, R>(transaction: Effect.Effect<A, E, R>) =>
-  Effect.retry(transaction, { while: isConflict, times: 3, schedule: soon })
+  again(transaction, { when: isConflict, times: 3 })
 
 /**
  * Whether a connection that had been made was lost, as opposed to one that cannot be made; the
@@ -91,7 +104,7 @@ const isConnectionLost = (error: unknown): boolean =>
 
 /** Runs a statement that only reads once more, on another connection, when it lost its own. */
 export const retryLostConnection = <A, E, R>(read: Effect.Effect<A, E, R>) =>
-  Effect.retry(read, { while: isConnectionLost, times: 1, schedule: soon })
+  again(read, { when: isConnectionLost, times: 1 })
 
 /**
  * Whether a statement about many rows failed for what one of them is or meets: a value, a constraint,
@@ -142,12 +155,14 @@ export const interpretErrors = <
       (constraint === null ? "" : ` on ${constraint}`)
     return Effect.die(new UnexpectedDatabaseError({ code, constraint, message }))
   }
+  // Built only when there is something to interpret, for the same reason as in `again`.
   return <A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError | Schema.SchemaError, R>) =>
-    effect.pipe(
-      Effect.catchDefect((defect) =>
-        SqlError.isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)
-      ),
-      Effect.catchIf(SqlError.isSqlError, interpret),
-      Effect.catchIf(Schema.isSchemaError, (error) => Effect.die(unexpectedShape(error))),
-    )
+    Effect.catchCause(effect, (cause) =>
+      Effect.failCause(cause).pipe(
+        Effect.catchDefect((defect) =>
+          SqlError.isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)
+        ),
+        Effect.catchIf(SqlError.isSqlError, interpret),
+        Effect.catchIf(Schema.isSchemaError, (error) => Effect.die(unexpectedShape(error))),
+      ))
 }

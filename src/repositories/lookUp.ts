@@ -23,25 +23,20 @@ export const makeLookUp = <Key, Row>(
   sql: SqlClient.SqlClient,
   { name, find, keyOf }: LookUp<Key, Row>,
 ) => {
-  const findEach = Effect.fnUntraced(
-    function* (keys: ReadonlyArray<Key>) {
-      const rows = yield* find([...new Set(keys)])
+  const findRows = (keys: ReadonlyArray<Key>) => find(keys).pipe(retryRead(sql), interpretErrors())
+
+  const findEach = (keys: ReadonlyArray<Key>) =>
+    Effect.map(findRows([...new Set(keys)]), (rows) => {
       const byKey = new Map(rows.map((row): [Key | null, Row] => [keyOf(row), row]))
-      return keys.map((key) => Option.fromUndefinedOr(byKey.get(key)))
-    },
-    retryRead(sql),
-    interpretErrors(),
-  )
+      return keys.map((key) => Option.some(Option.fromUndefinedOr(byKey.get(key))))
+    })
 
   return Batcher.make({
     sql,
     name,
-    alone: (key: Key) => Effect.map(findEach([key]), ([row]) => row ?? Option.none()),
+    alone: (key: Key) => Effect.map(findRows([key]), ([row]) => Option.fromUndefinedOr(row)),
     // A row that is not what it should be spoils only the look-up of itself.
     together: (keys) =>
-      Effect.catchDefect(
-        Effect.map(findEach(keys), (found) => found.map(Option.some)),
-        () => Effect.succeed(keys.map(() => Option.none())),
-      ),
+      Effect.catchDefect(findEach(keys), () => Effect.succeed(keys.map(() => Option.none()))),
   })
 }
