@@ -44,7 +44,7 @@ export const definitions = {
   }),
   threads: optional(Schemas.integer(1, 64), {
     name: "THREADS",
-    default: "one for each processor, at most 4",
+    default: "one",
     wants: "a number in digits, 1 to 64",
     meaning: "Threads that answer requests; they share the limits on connections and requests",
   }),

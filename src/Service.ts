@@ -156,8 +156,6 @@ const serverOptions = (settings: SettingsShape): Server.ServerOptions => ({
   shutdownTimeout: Duration.times(settings.shutdownTimeout, 0.9),
 })
 
-const machine = { os: Deno.build.os, processors: navigator.hardwareConcurrency }
-
 /** The service as the settings ask for it, for as long as its scope is open. */
 export const layer = Layer.unwrap(
   Effect.gen(function* () {
@@ -167,7 +165,7 @@ export const layer = Layer.unwrap(
       onSome: ({ warnings }) => warnings,
     })
     yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
-    const count = countThreads(all, machine)
+    const count = countThreads(all, Deno.build.os)
     const settings = shareOf(all, 0, count)
     return Layer.merge(announcement(settings, count), retention(settings)).pipe(
       Layer.provide(

@@ -10,22 +10,19 @@ interface Limits {
   readonly maxRequestsInFlight: number
 }
 
-/** More cost memory and connections, and one of them is already faster than most databases. */
-const usualMaximum = 4
-
 /**
- * As many as are asked for, or one for each processor. Fewer where a limit would be cut so small that
+ * As many as are asked for; one by default, since more make the batches of each smaller. Fewer where a limit would be cut so small that
  * one thread could be at its end while another one idles; one where connections cannot be shared.
  */
 export const countThreads = (
   { threads, databasePoolSize, maxConnections, maxRequestsInFlight }: Limits & {
     readonly threads: Option.Option<number>
   },
-  { os, processors }: { readonly os: string; readonly processors: number },
+  os: string,
 ): number => {
   // The kernel spreads the connections of one port over its listeners; elsewhere one gets them all.
   if (os !== "linux") return 1
-  const wanted = threads._tag === "Some" ? threads.value : Math.min(processors, usualMaximum)
+  const wanted = threads._tag === "Some" ? threads.value : 1
   const possible = Math.min(databasePoolSize / 2, maxConnections / 100, maxRequestsInFlight / 16)
   return Math.max(1, Math.min(wanted, Math.floor(possible)))
 }

@@ -4,23 +4,17 @@ import { countThreads, shareOf } from "../../src/threads/share.ts"
 
 const limits = { databasePoolSize: 10, maxConnections: 10_000, maxRequestsInFlight: 512 }
 const asked = (threads?: number) => ({ ...limits, threads: Option.fromUndefinedOr(threads) })
-const linux = (processors: number) => ({ os: "linux", processors })
+const linux = "linux"
 
 describe("the number of threads", () => {
-  it("is that of the processors, up to four, unless it is given", () => {
-    assert.deepStrictEqual([1, 2, 3, 4, 16].map((n) => countThreads(asked(), linux(n))), [
-      1,
-      2,
-      3,
-      4,
-      4,
-    ])
-    assert.strictEqual(countThreads(asked(1), linux(8)), 1)
-    assert.strictEqual(countThreads(asked(5), linux(2)), 5)
+  it("is one, unless it is given", () => {
+    assert.strictEqual(countThreads(asked(), linux), 1)
+    assert.strictEqual(countThreads(asked(1), linux), 1)
+    assert.strictEqual(countThreads(asked(5), linux), 5)
   })
 
   it("is one where a port cannot be shared", () => {
-    assert.strictEqual(countThreads(asked(4), { os: "darwin", processors: 8 }), 1)
+    assert.strictEqual(countThreads(asked(4), "darwin"), 1)
   })
 
   it.each([
@@ -31,7 +25,7 @@ describe("the number of threads", () => {
     [{ maxRequestsInFlight: 1 }, 1],
     [{ maxRequestsInFlight: 40 }, 2],
   ])("leaves each of them enough of %j", (limit, expected) => {
-    assert.strictEqual(countThreads({ ...asked(8), ...limit }, linux(8)), expected)
+    assert.strictEqual(countThreads({ ...asked(8), ...limit }, linux), expected)
   })
 })
 
