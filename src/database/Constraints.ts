@@ -37,7 +37,8 @@ export class UnexpectedDatabaseError extends Data.Error<{
 /**
  * SQLSTATEs and classes that say "not now" instead of "not like this": connection failures, too
  * many connections or too little memory, operator intervention (shutdown, a cancelled statement), a
- * database that is gone or lets nobody in, a standby that is read-only, serialization failures, deadlocks, lock and transaction timeouts.
+ * database that is gone or lets nobody in, a standby that is read-only, serialization failures,
+ * deadlocks, lock and transaction timeouts.
  */
 const unavailable = [
   "08",
@@ -64,12 +65,14 @@ export const codeOf = (error: SqlError.SqlError): string | null =>
 export const constraintOf = (error: SqlError.SqlError): string | null =>
   property(error.reason.cause, "constraint")
 
-/** Lost against another transaction: serialization failures, deadlocks, a lock not had in time. */
-const lost = ["40001", "40P01", "55P03"]
-
 /** Serialization failures and deadlocks: given up in favour of another transaction. */
+const conflicts = ["40001", "40P01"]
+
+/** Lost against another transaction: those, and a lock not had in time. */
+const lost = [...conflicts, "55P03"]
+
 const isConflict = (error: unknown): boolean =>
-  SqlError.isSqlError(error) && ["40001", "40P01"].includes(codeOf(error) ?? "")
+  SqlError.isSqlError(error) && conflicts.includes(codeOf(error) ?? "")
 
 /**
  * Runs an effect again while it fails so, after a short and jittered wait each time. Built only when it

@@ -22,17 +22,20 @@ const fingerprintOf = (operation: string, values: object): Uint8Array =>
     .digest()
 
 /** A request that creates a row; `Values` is what it sent. */
-interface CreatingRequest<Values extends Schema.Top, A, E> {
+interface CreatingRequest<Key extends string, Values extends Schema.Top, A, E> {
   readonly table: "users" | "refresh_tokens" | "login_attempts"
   /** Tells requests of different kinds with the same values apart. */
   readonly operation: string
-  readonly key: string | undefined
+  readonly key: Key | undefined
   readonly schema: Values
   readonly values: Values["Type"]
-  /** Gives none when a row has the key as its id. Stores the fingerprint. */
-  readonly insert: (fingerprint: Uint8Array | null) => Effect.Effect<Option.Option<A>, E>
+  /** Gives none when a row has the key as its id. Stores the fingerprint; both are null without a key. */
+  readonly insert: (
+    key: Key | null,
+    fingerprint: Uint8Array | null,
+  ) => Effect.Effect<Option.Option<A>, E>
   /** The row that has the key as its id. */
-  readonly find: Effect.Effect<Option.Option<A>, DatabaseUnavailable>
+  readonly find: (key: Key) => Effect.Effect<Option.Option<A>, DatabaseUnavailable>
 }
 
 /**
@@ -43,16 +46,17 @@ interface CreatingRequest<Values extends Schema.Top, A, E> {
  * once can meet on another unique index than the primary key.
  */
 export const createOnce = Effect.fnUntraced(function* <
+  Key extends string,
   Values extends Schema.Codec<unknown, object>,
   A,
   E,
 >(
   sql: SqlClient.SqlClient,
-  request: CreatingRequest<Values, A, E>,
+  request: CreatingRequest<Key, Values, A, E>,
 ): Effect.fn.Return<A, E | IdempotencyKeyReused | DatabaseUnavailable> {
   const { key } = request
   if (key === undefined) {
-    return Option.getOrThrow(yield* request.insert(null))
+    return Option.getOrThrow(yield* request.insert(null, null))
   }
   const values = yield* Effect.orDie(Schema.encodeEffect(request.schema)(request.values))
   const fingerprint = fingerprintOf(request.operation, values)
@@ -71,11 +75,11 @@ export const createOnce = Effect.fnUntraced(function* <
     const retry = yield* isRetry(key).pipe(retryRead(sql), interpretErrors())
     if (Option.isNone(retry)) return Option.none<A>()
     if (!retry.value.same) return yield* new IdempotencyKeyReused()
-    return yield* request.find
+    return yield* request.find(key)
   })
 
   while (true) {
-    const inserted = yield* request.insert(fingerprint).pipe(
+    const inserted = yield* request.insert(key, fingerprint).pipe(
       Effect.catch((error) =>
         Effect.flatMap(
           findCreated,

@@ -125,27 +125,24 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
         attempt: typeof LoginAttempt.insert.Type,
         idempotencyKey?: LoginAttemptId,
       ) {
-        const key = idempotencyKey ?? null
         return yield* createOnce(sql, {
           table: "login_attempts",
           operation: "create",
           key: idempotencyKey,
           schema: LoginAttempt.insert,
           values: attempt,
-          insert: (fingerprint) =>
+          insert: (key, fingerprint) =>
             insert({ attempt, key, fingerprint }).pipe(
               withSavepoint(sql),
               interpretErrors(loginAttemptConstraints),
             ),
-          find: key === null
-            ? Effect.succeedNone
-            : findById(key).pipe(retryRead(sql), interpretErrors()),
+          find: (key) => findById(key).pipe(retryRead(sql), interpretErrors()),
         })
       })
 
-      const createInGroup = yield* makeGroupCommit(sql, {
+      const createRow = yield* makeGroupCommit(sql, {
         name: "LoginAttemptRepository.create",
-        alone: (attempt: typeof LoginAttempt.insert.Type) => createAlone(attempt),
+        alone: createAlone,
         together: (calls) =>
           insertMany(
             calls.map(([id, attempt]) => ({ ...attempt, id: LoginAttemptId.make(id) })),
@@ -158,10 +155,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
         (
           attempt: typeof LoginAttempt.insert.Type,
           { idempotencyKey }: { readonly idempotencyKey?: LoginAttemptId | undefined } = {},
-        ) =>
-          idempotencyKey === undefined
-            ? createInGroup(attempt)
-            : createAlone(attempt, idempotencyKey),
+        ) => createRow(attempt, idempotencyKey),
       )
 
       const { countByUser, countByOrigin } = yield* makeFailureCounters(sql)

@@ -240,14 +240,13 @@ export class UserRepository extends Context.Service<UserRepository, {
         user: typeof User.insert.Type,
         idempotencyKey?: UserId,
       ) {
-        const key = idempotencyKey ?? null
         return yield* createOnce(sql, {
           table: "users",
           operation: "create",
           key: idempotencyKey,
           schema: User.insert,
           values: user,
-          insert: (fingerprint) =>
+          insert: (key, fingerprint) =>
             preferEmailTaken(
               insert({ user, key, fingerprint }).pipe(
                 withSavepoint(sql),
@@ -256,13 +255,13 @@ export class UserRepository extends Context.Service<UserRepository, {
               user.email,
               key,
             ),
-          find: key === null ? Effect.succeedNone : getById(key),
+          find: getById,
         })
       })
 
-      const createInGroup = yield* makeGroupCommit(sql, {
+      const createRow = yield* makeGroupCommit(sql, {
         name: "UserRepository.create",
-        alone: (user: typeof User.insert.Type) => createAlone(user),
+        alone: createAlone,
         together: (calls) =>
           insertMany(calls.map(([id, user]) => ({ ...user, id: UserId.make(id) }))),
         keyOf: (user: User) => user.id,
@@ -273,7 +272,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         (
           user: typeof User.insert.Type,
           { idempotencyKey }: { readonly idempotencyKey?: UserId | undefined } = {},
-        ) => idempotencyKey === undefined ? createInGroup(user) : createAlone(user, idempotencyKey),
+        ) => createRow(user, idempotencyKey),
       )
 
       /** Why no row of this id was in one of the versions asked for; any will do where none was. */

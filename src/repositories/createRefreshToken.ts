@@ -98,27 +98,24 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
     token: typeof RefreshToken.insert.Type,
     idempotencyKey?: RefreshTokenId,
   ) {
-    const key = idempotencyKey ?? null
     return yield* createOnce(sql, {
       table: "refresh_tokens",
       operation: "create",
       key: idempotencyKey,
       schema: RefreshToken.insert,
       values: token,
-      insert: (fingerprint) =>
+      insert: (key, fingerprint) =>
         insert({ token, key, fingerprint }).pipe(
           withSavepoint(sql),
           interpretErrors(refreshTokenConstraints),
         ),
-      find: key === null
-        ? Effect.succeedNone
-        : findById(key).pipe(retryRead(sql), interpretErrors()),
+      find: (key) => findById(key).pipe(retryRead(sql), interpretErrors()),
     })
   })
 
-  const createInGroup = yield* makeGroupCommit(sql, {
+  const createRow = yield* makeGroupCommit(sql, {
     name: "RefreshTokenRepository.create",
-    alone: (token: typeof RefreshToken.insert.Type) => createAlone(token),
+    alone: createAlone,
     together: (calls) =>
       insertMany(calls.map(([id, token]) => ({ ...token, id: RefreshTokenId.make(id) }))),
     keyOf: (token: RefreshToken) => token.id,
@@ -127,6 +124,6 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
   return spanned(
     "RefreshTokenRepository.create",
     (token: typeof RefreshToken.insert.Type, { idempotencyKey }: CreateOptions = {}) =>
-      idempotencyKey === undefined ? createInGroup(token) : createAlone(token, idempotencyKey),
+      createRow(token, idempotencyKey),
   )
 })

@@ -11,10 +11,13 @@ import * as Batcher from "../database/Batcher.ts"
 import { interpretErrors, isUndoneForARow } from "../database/Constraints.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 
-interface GroupCommit<Call, Row, E> {
+interface GroupCommit<Call, Row, E, IdempotencyKey> {
   /** What a trace calls it. */
   readonly name: string
-  readonly alone: (call: Call) => Effect.Effect<Row, E | DatabaseUnavailable>
+  readonly alone: (
+    call: Call,
+    idempotencyKey?: IdempotencyKey,
+  ) => Effect.Effect<Row, E | DatabaseUnavailable>
   /** The rows of the calls that were carried out, in any order, each call with a key of its own. */
   readonly together: (
     calls: ReadonlyArray<readonly [key: string, call: Call]>,
@@ -25,15 +28,23 @@ interface GroupCommit<Call, Row, E> {
   readonly key?: (call: Call) => string
 }
 
-/** Makes a function that carries a write out, alone or in a group. */
-export const makeGroupCommit = <Call, Row, E>(
+/**
+ * Makes a function that carries a write out, alone or in a group. One with an idempotency key is done
+ * alone, because what its key belongs to has to be looked at.
+ */
+export const makeGroupCommit = Effect.fnUntraced(function* <Call, Row, E, IdempotencyKey = never>(
   sql: SqlClient.SqlClient,
-  { name, alone, together, keyOf, key = () => crypto.randomUUID() }: GroupCommit<Call, Row, E>,
-) =>
-  Batcher.make<Call, Row, E | DatabaseUnavailable>({
+  { name, alone, together, keyOf, key = () => crypto.randomUUID() }: GroupCommit<
+    Call,
+    Row,
+    E,
+    IdempotencyKey
+  >,
+) {
+  const inGroup = yield* Batcher.make<Call, Row, E | DatabaseUnavailable>({
     sql,
     name,
-    alone,
+    alone: (call) => alone(call),
     together: Effect.fnUntraced(function* (calls: ReadonlyArray<Call>) {
       const keyed = calls.map((call) => [key(call), call] as const)
       // After a lost connection nothing is repeated: the group may have been committed.
@@ -42,3 +53,6 @@ export const makeGroupCommit = <Call, Row, E>(
       return keyed.map(([key]) => Option.fromUndefinedOr(byKey.get(key)))
     }, interpretErrors()),
   })
+  return (call: Call, idempotencyKey?: IdempotencyKey) =>
+    idempotencyKey === undefined ? inGroup(call) : alone(call, idempotencyKey)
+})

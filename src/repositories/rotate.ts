@@ -203,23 +203,20 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     { tokenHash, successor }: Rotation,
     idempotencyKey?: RefreshTokenId,
   ) {
-    const key = idempotencyKey ?? null
     return yield* createOnce(sql, {
       table: "refresh_tokens",
       operation: "rotate",
       key: idempotencyKey,
       schema: Schema.Struct({ tokenHash: TokenHash, successor: Successor }),
       values: { tokenHash, successor },
-      insert: (fingerprint) => replaceOrExplain(tokenHash, successor, key, fingerprint),
-      find: key === null
-        ? Effect.succeedNone
-        : findById(key).pipe(retryRead(sql), interpretErrors()),
+      insert: (key, fingerprint) => replaceOrExplain(tokenHash, successor, key, fingerprint),
+      find: (key) => findById(key).pipe(retryRead(sql), interpretErrors()),
     }).pipe(Effect.catchTag("AlreadyRotated", ({ successor }) => Effect.succeed(successor)))
   })
 
-  const rotateInGroup = yield* makeGroupCommit(sql, {
+  const rotateToken = yield* makeGroupCommit(sql, {
     name: "RefreshTokenRepository.rotate",
-    alone: (rotation: Rotation) => rotateAlone(rotation),
+    alone: rotateAlone,
     together: (calls) =>
       replaceWhereFree(calls.map(([id, { tokenHash, successor }]) => ({
         ...successor,
@@ -235,10 +232,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     { idempotencyKey }: CreateOptions = {},
   ) {
     if (successor.tokenHash === tokenHash) return yield* new SelfRotation()
-    const rotation = { tokenHash, successor }
-    return yield* idempotencyKey === undefined
-      ? rotateInGroup(rotation)
-      : rotateAlone(rotation, idempotencyKey)
+    return yield* rotateToken({ tokenHash, successor }, idempotencyKey)
   })
 
   return spanned("RefreshTokenRepository.rotate", rotate)

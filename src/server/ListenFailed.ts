@@ -17,7 +17,9 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
 }) {
   override get message() {
     const reason = reasons[this.code]
-    const sentence = reason === undefined ? this.code : `${reason} (${this.code})`
+    const sentence = reason === undefined
+      ? `${this.code}. Set HOST and PORT to an address of this machine and a free port`
+      : `${reason} (${this.code})`
     return `Cannot listen on ${this.host}, port ${this.port}: ${sentence}.`
   }
 }

@@ -11,8 +11,9 @@ interface Limits {
 }
 
 /**
- * As many as are asked for; one by default, since more make the batches of each smaller. Fewer where a limit would be cut so small that
- * one thread could be at its end while another one idles; one where connections cannot be shared.
+ * As many as are asked for; one by default, since more make the batches of each smaller. Fewer where
+ * a limit would be cut so small that one thread could be at its end while another one idles; one where
+ * connections cannot be shared.
  */
 export const countThreads = (
   { threads, databasePoolSize, maxConnections, maxRequestsInFlight }: Limits & {
