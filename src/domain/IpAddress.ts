@@ -1,15 +1,26 @@
 /**
  * One IP address in canonical form, without port, zone, prefix length or list.
  */
-import { Effect, Option, Result, Schema, SchemaIssue, SchemaTransformation } from "effect"
+import {
+  Effect,
+  Option,
+  Result,
+  Schema,
+  SchemaGetter,
+  SchemaIssue,
+  SchemaTransformation,
+} from "effect"
 import { NetAddress } from "effect/net"
+
+/** IPv4 in its only form, as nearly all addresses are: nothing has to be taken apart. */
+const canonicalIpv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
 
 /**
  * The canonical form of an address: RFC 5952 for IPv6, and an IPv4-mapped IPv6 address as the IPv4
  * address that it is, so that one client has one count. None for anything else.
  */
 const canonical = (input: string): Option.Option<string> =>
-  Option.map(
+  canonicalIpv4.test(input) ? Option.some(input) : Option.map(
     Result.getSuccess(NetAddress.ipFromString(input)),
     (address) =>
       NetAddress.isIpv6Address(address) && NetAddress.isIpv4Mapped(address)
@@ -23,8 +34,8 @@ const Canonical = Schema.String.pipe(Schema.brand("IpAddress"))
 export const IpAddress = Schema.String.pipe(
   Schema.decodeTo(
     Canonical,
-    SchemaTransformation.transformEffect({
-      decode: (input: string, options) =>
+    {
+      decode: SchemaGetter.transformEffect((input: string, options) =>
         Option.match(canonical(input), {
           onSome: Effect.succeed,
           onNone: () =>
@@ -37,9 +48,10 @@ export const IpAddress = Schema.String.pipe(
                 options,
               ),
             ),
-        }),
-      encode: (address: string) => Effect.succeed(address),
-    }),
+        })
+      ),
+      encode: SchemaGetter.passthrough(),
+    },
   ),
 )
 export type IpAddress = typeof Canonical.Type

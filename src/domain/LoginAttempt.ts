@@ -6,6 +6,7 @@ import { Model } from "effect/schema"
 import { Email, StoredEmail } from "./Email.ts"
 import { IpAddress, StoredIpAddress } from "./IpAddress.ts"
 import { nullByDefault } from "./nullByDefault.ts"
+import { orNull } from "./orNull.ts"
 import { boundedText } from "./Text.ts"
 import { Timestamp } from "./Timestamp.ts"
 import { UserId } from "./User.ts"
@@ -19,16 +20,16 @@ export type LoginAttemptId = typeof LoginAttemptId.Type
 export class LoginAttempt extends Model.Class<LoginAttempt>("LoginAttempt")({
   id: Model.GeneratedByDb(LoginAttemptId),
   userId: Model.Field({
-    select: Schema.NullOr(UserId),
+    select: orNull(UserId),
     insert: nullByDefault(UserId),
-    json: Schema.NullOr(UserId),
+    json: orNull(UserId),
   }),
   email: Model.Field({ select: StoredEmail, insert: Email, json: StoredEmail }),
   ipAddress: Model.Field({ select: StoredIpAddress, insert: IpAddress, json: StoredIpAddress }),
   userAgent: Model.Field({
-    select: Schema.NullOr(Schema.String),
+    select: orNull(Schema.String),
     insert: nullByDefault(UserAgent),
-    json: Schema.NullOr(Schema.String),
+    json: orNull(Schema.String),
   }),
   success: Model.Field({
     select: Schema.Boolean,
@@ -36,9 +37,9 @@ export class LoginAttempt extends Model.Class<LoginAttempt>("LoginAttempt")({
     json: Schema.Boolean,
   }),
   failureReason: Model.Field({
-    select: Schema.NullOr(Schema.String),
+    select: orNull(Schema.String),
     insert: nullByDefault(boundedText(256)),
-    json: Schema.NullOr(Schema.String),
+    json: orNull(Schema.String),
   }),
   attemptedAt: Model.Field({ select: Schema.DateTimeUtcFromDate, json: Timestamp }),
 }) {}

@@ -5,6 +5,7 @@ import { DateTime, Effect, Schema } from "effect"
 import { Model } from "effect/schema"
 import { IpAddress, StoredIpAddress } from "./IpAddress.ts"
 import { nullByDefault } from "./nullByDefault.ts"
+import { orNull } from "./orNull.ts"
 import { boundedText } from "./Text.ts"
 import { Timestamp } from "./Timestamp.ts"
 import { UserId } from "./User.ts"
@@ -35,22 +36,22 @@ export class RefreshToken extends Model.Class<RefreshToken>("RefreshToken")({
   }),
   createdAt: Model.Field({ select: Schema.DateTimeUtcFromDate, json: Timestamp }),
   revokedAt: Model.Field({
-    select: Schema.NullOr(Schema.DateTimeUtcFromDate),
-    update: Schema.NullOr(Timestamp),
-    json: Schema.NullOr(Timestamp),
+    select: orNull(Schema.DateTimeUtcFromDate),
+    update: orNull(Timestamp),
+    json: orNull(Timestamp),
   }),
   userAgent: Model.Field({
-    select: Schema.NullOr(Schema.String),
+    select: orNull(Schema.String),
     insert: nullByDefault(UserAgent),
-    json: Schema.NullOr(Schema.String),
+    json: orNull(Schema.String),
   }),
   ipAddress: Model.Field({
-    select: Schema.NullOr(StoredIpAddress),
+    select: orNull(StoredIpAddress),
     insert: nullByDefault(IpAddress),
-    json: Schema.NullOr(StoredIpAddress),
+    json: orNull(StoredIpAddress),
   }),
   /** The token that replaced this one; null unless it was rotated. */
-  successorId: Model.Field({ select: Schema.NullOr(RefreshTokenId) }),
+  successorId: Model.Field({ select: orNull(RefreshTokenId) }),
   /** Whether the token was valid by the database's clock when the row was read. */
   wasValid: Model.Field({ select: Schema.Boolean }),
 }) {

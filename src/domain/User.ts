@@ -5,6 +5,7 @@ import { Effect, Schema } from "effect"
 import { Model } from "effect/schema"
 import { Email, StoredEmail } from "./Email.ts"
 import { nullByDefault } from "./nullByDefault.ts"
+import { orNull } from "./orNull.ts"
 import { boundedText } from "./Text.ts"
 import { Timestamp } from "./Timestamp.ts"
 import { Uuid } from "./Uuid.ts"
@@ -56,10 +57,10 @@ const nullable = <
   stored: Stored,
 ) =>
   Model.Field({
-    select: Schema.NullOr(stored),
+    select: orNull(stored),
     insert: nullByDefault(input),
-    update: Schema.optionalKey(Schema.NullOr(input)),
-    json: Schema.NullOr(stored),
+    update: Schema.optionalKey(orNull(input)),
+    json: orNull(stored),
   })
 
 /**
@@ -75,9 +76,9 @@ export class User extends Model.Class<User>("User")({
   email: required(Email, StoredEmail),
   fullName: nullable(FullName, Schema.String),
   passwordHash: Model.Field({
-    select: Schema.NullOr(StoredPasswordHash),
+    select: orNull(StoredPasswordHash),
     insert: nullByDefault(PasswordHash),
-    update: Schema.optionalKey(Schema.NullOr(PasswordHash)),
+    update: Schema.optionalKey(orNull(PasswordHash)),
   }),
   authProvider: required(AuthProvider, AuthProvider),
   googleId: nullable(GoogleId, StoredGoogleId),

@@ -8,6 +8,7 @@ import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import { LoginAttempt, LoginAttemptId } from "../domain/LoginAttempt.ts"
+import { orNull } from "../domain/orNull.ts"
 import type { UserId, UserNotFound } from "../domain/User.ts"
 import { makeFailureCounters, type Origin } from "./countFailures.ts"
 import { type CleanUpOptions, deleteInBatches } from "./deleteInBatches.ts"
@@ -55,8 +56,8 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
       const insert = SqlSchema.findOneOption({
         Request: Schema.Struct({
           attempt: LoginAttempt.insert,
-          key: Schema.NullOr(LoginAttemptId),
-          fingerprint: Schema.NullOr(Schema.Uint8Array),
+          key: orNull(LoginAttemptId),
+          fingerprint: orNull(Schema.Uint8Array),
         }),
         Result: LoginAttempt,
         execute: ({ attempt, key, fingerprint }) =>

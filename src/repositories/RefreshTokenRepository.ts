@@ -12,6 +12,7 @@ import { interpretErrors } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
+import { orNull } from "../domain/orNull.ts"
 import type { Page, Place } from "../domain/Page.ts"
 import {
   RefreshToken,
@@ -122,7 +123,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
 
       // statement_timestamp(), because now() is the time before the wait for the user's row.
       const revokeAll = SqlSchema.findAll({
-        Request: Schema.Struct({ userId: UserId, except: Schema.NullOr(TokenHash) }),
+        Request: Schema.Struct({ userId: UserId, except: orNull(TokenHash) }),
         Result: Schema.Struct({ id: RefreshTokenId }),
         execute: ({ userId, except }) =>
           sql`
@@ -139,7 +140,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
       const findPage = SqlSchema.findAll({
         Request: Schema.Struct({
           userId: UserId,
-          active: Schema.NullOr(Schema.Boolean),
+          active: orNull(Schema.Boolean),
           createdAt: Schema.String,
           id: Schema.String,
           limit: Schema.Number,

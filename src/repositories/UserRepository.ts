@@ -6,34 +6,24 @@ import { SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, userConstraints } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
-import { Email } from "../domain/Email.ts"
+import type { Email } from "../domain/Email.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
+import { orNull } from "../domain/orNull.ts"
 import type { Page, Place } from "../domain/Page.ts"
-import {
-  type CredentialsMissing,
-  EmailTaken,
-  GoogleId,
-  type GoogleIdTaken,
-  User,
-  UserId,
-  UserNotFound,
-  Version,
-  VersionMismatch,
-} from "../domain/User.ts"
-import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce } from "./Idempotency.ts"
+import { GoogleId, User, UserId, UserNotFound, Version, VersionMismatch } from "../domain/User.ts"
+import { type CreateUserOptions, makeCreateUser } from "./createUser.ts"
 import { makeLookUp } from "./lookUp.ts"
 import { pageOf, startAfter } from "./paging.ts"
-import { retryRead } from "./retryRead.ts"
+import { makePreferEmailTaken, type Unacceptable } from "./preferEmailTaken.ts"
 import { makeRemoveUser } from "./removeUser.ts"
+import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
+import { userColumns } from "./userColumns.ts"
 
 /** The change or deletion happens only if the user is in one of these versions. */
 export interface Precondition {
   readonly ifVersion?: ReadonlyArray<Version> | undefined
 }
-
-type Unacceptable = EmailTaken | GoogleIdTaken | CredentialsMissing
 
 export class UserRepository extends Context.Service<UserRepository, {
   readonly getById: (id: UserId) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>
@@ -42,13 +32,10 @@ export class UserRepository extends Context.Service<UserRepository, {
   readonly getByGoogleId: (
     googleId: GoogleId,
   ) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>
-  /**
-   * With an idempotency key, which becomes the user's id, the same call again gives the user as it is
-   * now. When both the address and the Google id are taken, the error is `EmailTaken`.
-   */
+  /** When both the address and the Google id are taken, the error is `EmailTaken`. */
   readonly create: (
     user: typeof User.insert.Type,
-    options?: { readonly idempotencyKey?: UserId | undefined },
+    options?: CreateUserOptions,
   ) => Effect.Effect<User, Unacceptable | IdempotencyKeyReused | DatabaseUnavailable>
   /** Changes what is given; the check on credentials is judged on the whole result. */
   readonly update: (
@@ -70,18 +57,7 @@ export class UserRepository extends Context.Service<UserRepository, {
     UserRepository,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-
-      const columns = sql.literal(`
-        id,
-        email,
-        full_name AS "fullName",
-        password_hash AS "passwordHash",
-        auth_provider AS "authProvider",
-        google_id AS "googleId",
-        is_active AS "isActive",
-        created_at AS "createdAt",
-        updated_at AS "updatedAt",
-        version::text AS version`)
+      const columns = sql.literal(userColumns)
 
       const getById = yield* makeLookUp(sql, {
         name: "UserRepository.getById",
@@ -116,76 +92,11 @@ export class UserRepository extends Context.Service<UserRepository, {
         keyOf: (user: User) => user.googleId,
       })
 
-      /** The e-mail address of another user than this one. */
-      const findTaken = SqlSchema.findOneOption({
-        Request: Schema.Struct({ email: Email, id: Schema.NullOr(UserId) }),
-        Result: Schema.Struct({ email: Schema.String }),
-        execute: ({ email, id }) =>
-          sql`
-            SELECT email
-            FROM users
-            WHERE lower(email) = lower(${email} COLLATE "C") AND id IS DISTINCT FROM ${id}::uuid`,
-      })
-
-      const insert = SqlSchema.findOneOption({
-        Request: Schema.Struct({
-          user: User.insert,
-          key: Schema.NullOr(UserId),
-          fingerprint: Schema.NullOr(Schema.Uint8Array),
-        }),
-        Result: User,
-        execute: ({ user, key, fingerprint }) =>
-          sql`
-            INSERT INTO users (
-              id, email, full_name, password_hash, auth_provider, google_id, is_active,
-              idempotency_fingerprint
-            )
-            VALUES (
-              COALESCE(${key}::uuid, gen_random_uuid()),
-              ${user.email},
-              ${user.fullName},
-              ${user.passwordHash},
-              ${user.authProvider},
-              ${user.googleId},
-              ${user.isActive},
-              ${fingerprint}
-            )
-            ON CONFLICT (id) DO NOTHING
-            RETURNING ${columns}`,
-      })
-
-      // Sorted, so that two services that add the same addresses don't wait for each other.
-      const insertMany = SqlSchema.findAll({
-        Request: Schema.fromJsonString(
-          Schema.Array(Schema.Struct({ ...User.insert.fields, id: UserId })),
-        ),
-        Result: User,
-        execute: (users) =>
-          sql`
-            INSERT INTO users (
-              id, email, full_name, password_hash, auth_provider, google_id, is_active
-            )
-            SELECT
-              id, email, "fullName", "passwordHash", "authProvider", "googleId", "isActive"
-            FROM json_to_recordset(${users}::json) AS input (
-              id uuid,
-              email text,
-              "fullName" text,
-              "passwordHash" text,
-              "authProvider" auth_provider_enum,
-              "googleId" text,
-              "isActive" boolean
-            )
-            ORDER BY lower(email COLLATE "C")
-            ON CONFLICT DO NOTHING
-            RETURNING ${columns}`,
-      })
-
       const change = SqlSchema.findOneOption({
         Request: Schema.Struct({
           id: UserId,
           changes: User.update,
-          versions: Schema.NullOr(Schema.Array(Version)),
+          versions: orNull(Schema.Array(Version)),
         }),
         Result: User,
         execute: ({ id, changes, versions }) => {
@@ -222,58 +133,7 @@ export class UserRepository extends Context.Service<UserRepository, {
       })
 
       const removeUser = makeRemoveUser(sql)
-
-      /** A statement reports one violation; of two at once, callers are told of the address. */
-      const preferEmailTaken = <A>(
-        written: Effect.Effect<A, Unacceptable | DatabaseUnavailable>,
-        email: Email | undefined,
-        id: UserId | null,
-      ) =>
-        Effect.catchTag(written, "GoogleIdTaken", (googleIdTaken) =>
-          Effect.gen(function* () {
-            if (email === undefined) return yield* googleIdTaken
-            const taken = yield* findTaken({ email, id }).pipe(retryRead(sql), interpretErrors())
-            return yield* Option.isSome(taken) ? new EmailTaken() : googleIdTaken
-          }))
-
-      const createAlone = Effect.fnUntraced(function* (
-        user: typeof User.insert.Type,
-        idempotencyKey?: UserId,
-      ) {
-        return yield* createOnce(sql, {
-          table: "users",
-          operation: "create",
-          key: idempotencyKey,
-          schema: User.insert,
-          values: user,
-          insert: (key, fingerprint) =>
-            preferEmailTaken(
-              insert({ user, key, fingerprint }).pipe(
-                withSavepoint(sql),
-                interpretErrors(userConstraints),
-              ),
-              user.email,
-              key,
-            ),
-          find: getById,
-        })
-      })
-
-      const createRow = yield* makeGroupCommit(sql, {
-        name: "UserRepository.create",
-        alone: createAlone,
-        together: (calls) =>
-          insertMany(calls.map(([id, user]) => ({ ...user, id: UserId.make(id) }))),
-        keyOf: (user: User) => user.id,
-      })
-
-      const create = spanned(
-        "UserRepository.create",
-        (
-          user: typeof User.insert.Type,
-          { idempotencyKey }: { readonly idempotencyKey?: UserId | undefined } = {},
-        ) => createRow(user, idempotencyKey),
-      )
+      const preferEmailTaken = makePreferEmailTaken(sql)
 
       /** Why no row of this id was in one of the versions asked for; any will do where none was. */
       const explainMiss = Effect.fnUntraced(function* (id: UserId, { ifVersion }: Precondition) {
@@ -324,7 +184,7 @@ export class UserRepository extends Context.Service<UserRepository, {
           (email) => getByEmail(email.toLowerCase()),
         ),
         getByGoogleId: spanned("UserRepository.getByGoogleId", getByGoogleId),
-        create,
+        create: yield* makeCreateUser(sql, getById),
         update,
         delete: delete_,
         list,

@@ -7,6 +7,7 @@ import * as Batcher from "../database/Batcher.ts"
 import { interpretErrors } from "../database/Constraints.ts"
 import { Email } from "../domain/Email.ts"
 import type { IpAddress } from "../domain/IpAddress.ts"
+import { orNull } from "../domain/orNull.ts"
 import { UserId, UserNotFound } from "../domain/User.ts"
 import { retryRead } from "./retryRead.ts"
 
@@ -72,8 +73,8 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
 
   const countFrom = SqlSchema.findOne({
     Request: Schema.Struct({
-      email: Schema.NullOr(Email),
-      ipAddress: Schema.NullOr(Schema.String),
+      email: orNull(Email),
+      ipAddress: orNull(Schema.String),
       minutes: Schema.Number,
     }),
     Result: Count,

@@ -1,6 +1,7 @@
 /**
  * The creation of refresh tokens.
  */
+import { orNull } from "../domain/orNull.ts"
 import { Effect, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
@@ -31,8 +32,8 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
   const insert = SqlSchema.findOneOption({
     Request: Schema.Struct({
       token: RefreshToken.insert,
-      key: Schema.NullOr(RefreshTokenId),
-      fingerprint: Schema.NullOr(Schema.Uint8Array),
+      key: orNull(RefreshTokenId),
+      fingerprint: orNull(Schema.Uint8Array),
     }),
     Result: RefreshToken,
     execute: ({ token, key, fingerprint }) =>

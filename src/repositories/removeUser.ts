@@ -2,6 +2,7 @@
  * The deletion of a user with all that hangs on it, in one transaction of many short statements: a
  * cascade in one would take as long as the user has rows, which no bound on statements fits.
  */
+import { orNull } from "../domain/orNull.ts"
 import { Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors } from "../database/Constraints.ts"
@@ -14,7 +15,7 @@ const batchSize = 10_000
 export const makeRemoveUser = (sql: SqlClient.SqlClient) => {
   // Nobody can give the user more rows from here on: see RefreshTokenRepository.
   const lock = SqlSchema.findOneOption({
-    Request: Schema.Struct({ id: UserId, versions: Schema.NullOr(Schema.Array(Version)) }),
+    Request: Schema.Struct({ id: UserId, versions: orNull(Schema.Array(Version)) }),
     Result: Schema.Struct({ id: UserId }),
     execute: ({ id, versions }) =>
       sql`

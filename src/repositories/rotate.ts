@@ -6,6 +6,7 @@ import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
+import { orNull } from "../domain/orNull.ts"
 import {
   RefreshToken,
   RefreshTokenExpired,
@@ -52,8 +53,8 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     Request: Schema.Struct({
       tokenHash: TokenHash,
       successor: Successor,
-      key: Schema.NullOr(RefreshTokenId),
-      fingerprint: Schema.NullOr(Schema.Uint8Array),
+      key: orNull(RefreshTokenId),
+      fingerprint: orNull(Schema.Uint8Array),
     }),
     Result: RefreshToken,
     execute: ({ tokenHash, successor, key, fingerprint }) =>

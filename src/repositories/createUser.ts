@@ -1,0 +1,118 @@
+/**
+ * The creation of user accounts.
+ */
+import { Effect, type Option, Schema } from "effect"
+import { type SqlClient, SqlSchema } from "effect/sql"
+import { interpretErrors, userConstraints } from "../database/Constraints.ts"
+import { spanned } from "../database/spanned.ts"
+import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
+import { orNull } from "../domain/orNull.ts"
+import { User, UserId } from "../domain/User.ts"
+import { makeGroupCommit } from "./groupCommit.ts"
+import { createOnce } from "./Idempotency.ts"
+import { makePreferEmailTaken } from "./preferEmailTaken.ts"
+import { withSavepoint } from "./savepoint.ts"
+import { userColumns } from "./userColumns.ts"
+
+export interface CreateUserOptions {
+  /** Becomes the user's id; the same call again gives the user as it is now. */
+  readonly idempotencyKey?: UserId | undefined
+}
+
+export const makeCreateUser = Effect.fnUntraced(function* (
+  sql: SqlClient.SqlClient,
+  findById: (id: UserId) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>,
+) {
+  const columns = sql.literal(userColumns)
+  const preferEmailTaken = makePreferEmailTaken(sql)
+
+  const insert = SqlSchema.findOneOption({
+    Request: Schema.Struct({
+      user: User.insert,
+      key: orNull(UserId),
+      fingerprint: orNull(Schema.Uint8Array),
+    }),
+    Result: User,
+    execute: ({ user, key, fingerprint }) =>
+      sql`
+        INSERT INTO users (
+          id, email, full_name, password_hash, auth_provider, google_id, is_active,
+          idempotency_fingerprint
+        )
+        VALUES (
+          COALESCE(${key}::uuid, gen_random_uuid()),
+          ${user.email},
+          ${user.fullName},
+          ${user.passwordHash},
+          ${user.authProvider},
+          ${user.googleId},
+          ${user.isActive},
+          ${fingerprint}
+        )
+        ON CONFLICT (id) DO NOTHING
+        RETURNING ${columns}`,
+  })
+
+  // Sorted, so that two services that add the same addresses don't wait for each other.
+  const insertMany = SqlSchema.findAll({
+    Request: Schema.fromJsonString(
+      Schema.Array(Schema.Struct({ ...User.insert.fields, id: UserId })),
+    ),
+    Result: User,
+    execute: (users) =>
+      sql`
+        INSERT INTO users (
+          id, email, full_name, password_hash, auth_provider, google_id, is_active
+        )
+        SELECT
+          id, email, "fullName", "passwordHash", "authProvider", "googleId", "isActive"
+        FROM json_to_recordset(${users}::json) AS input (
+          id uuid,
+          email text,
+          "fullName" text,
+          "passwordHash" text,
+          "authProvider" auth_provider_enum,
+          "googleId" text,
+          "isActive" boolean
+        )
+        ORDER BY lower(email COLLATE "C")
+        ON CONFLICT DO NOTHING
+        RETURNING ${columns}`,
+  })
+
+  const createAlone = Effect.fnUntraced(function* (
+    user: typeof User.insert.Type,
+    idempotencyKey?: UserId,
+  ) {
+    return yield* createOnce(sql, {
+      table: "users",
+      operation: "create",
+      key: idempotencyKey,
+      schema: User.insert,
+      values: user,
+      insert: (key, fingerprint) =>
+        preferEmailTaken(
+          insert({ user, key, fingerprint }).pipe(
+            withSavepoint(sql),
+            interpretErrors(userConstraints),
+          ),
+          user.email,
+          key,
+        ),
+      find: findById,
+    })
+  })
+
+  const createRow = yield* makeGroupCommit(sql, {
+    name: "UserRepository.create",
+    alone: createAlone,
+    together: (calls) => insertMany(calls.map(([id, user]) => ({ ...user, id: UserId.make(id) }))),
+    keyOf: (user: User) => user.id,
+  })
+
+  return spanned(
+    "UserRepository.create",
+    (user: typeof User.insert.Type, { idempotencyKey }: CreateUserOptions = {}) =>
+      createRow(user, idempotencyKey),
+  )
+})
