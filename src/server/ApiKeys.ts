@@ -5,24 +5,43 @@ import { hash, timingSafeEqual } from "node:crypto"
 import { Context, Effect, Layer, Option, Ref, Schedule } from "effect"
 import type { ApiKey, Scope } from "../domain/ApiKey.ts"
 
-type Find = (key: string) => Option.Option<ApiKey>
+type Find = (key: string, connection?: object) => Option.Option<ApiKey>
 
 /** Whether a key has a scope. */
 export const mayUse = ({ scopes }: ApiKey, scope: Scope): boolean =>
   scopes.includes(scope) || scopes.includes("*")
 
+/** Compares texts in a time that depends on their lengths only. */
+const equalInConstantTime = (left: string, right: string): boolean => {
+  if (left.length !== right.length) return false
+  let difference = 0
+  for (let index = 0; index < left.length; index++) {
+    difference |= left.charCodeAt(index) ^ right.charCodeAt(index)
+  }
+  return difference === 0
+}
+
 const makeFind = (keys: ReadonlyArray<ApiKey>): Find => {
   const known = keys.map((key) => ({ key, digest: Buffer.from(key.sha256.toLowerCase()) }))
-  return (key) => {
+  const search = (key: string) => {
     const digest = Buffer.from(hash("sha256", key))
     // All are compared, each in constant time, so that the time taken tells nothing.
     const matching = known.filter((entry) => timingSafeEqual(entry.digest, digest))
     return Option.fromNullishOr(matching[0]?.key)
   }
+  // A connection mostly carries the same key again, and hashing it costs more than finding its user.
+  const last = new WeakMap<object, { readonly key: string; readonly found: Option.Some<ApiKey> }>()
+  return (key, connection) => {
+    const before = connection && last.get(connection)
+    if (before !== undefined && equalInConstantTime(before.key, key)) return before.found
+    const found = search(key)
+    if (connection !== undefined && Option.isSome(found)) last.set(connection, { key, found })
+    return found
+  }
 }
 
 export class ApiKeys extends Context.Service<ApiKeys, {
-  /** The entry of a key, if it is known. */
+  /** The entry of a key, if it is known; faster for the one that the same connection had before. */
   readonly find: Find
 }>()("latchkey/server/ApiKeys") {
   /** Keys that stay as they are. */
@@ -57,7 +76,7 @@ export class ApiKeys extends Context.Service<ApiKeys, {
             whenNew(message, Effect.logError(`The API keys stay as they are: ${message}`)),
         })
         yield* Effect.forkScoped(Effect.schedule(reload, Schedule.spaced("5 seconds")))
-        return ApiKeys.of({ find: (key) => find(key) })
+        return ApiKeys.of({ find: (key, connection) => find(key, connection) })
       }),
     )
 }
