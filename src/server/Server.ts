@@ -26,6 +26,7 @@ import { ProblemResponses } from "./ProblemResponses.ts"
 import { makeRefreshTokensHandlers, RefreshTokensHandlers } from "./RefreshTokensHandlers.ts"
 import { answerMalformedRequests } from "./malformedRequests.ts"
 import { withoutPlatformSpans } from "./requestSpan.ts"
+import { keepConnectionsSteady } from "./steadyConnections.ts"
 import { makeUsersHandlers, UsersHandlers } from "./UsersHandlers.ts"
 
 export interface ServerOptions {
@@ -93,6 +94,7 @@ const makeServer = (options: ServerOptions) => {
   })
   server.maxConnections = options.maxConnections
   answerMalformedRequests(server)
+  server.once("listening", () => keepConnectionsSteady(server))
   return server
 }
 

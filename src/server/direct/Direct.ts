@@ -40,7 +40,9 @@ const lengthOf = ({ headers }: IncomingMessage) =>
 const send = (response: ServerResponse, { status, headers, body }: Answer) => {
   // Of a client that hung up, only the work is finished.
   if (response.destroyed) return
-  response.writeHead(status, headers)
+  // Not `writeHead`: Deno writes head and body in one go only if both are left to the end.
+  response.statusCode = status
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
   response.end(body)
 }
 
@@ -68,7 +70,7 @@ export const make = Effect.fnUntraced(function* ({ routes, bodyLimit }: DirectOp
 
   const isAllowed = (request: IncomingMessage, route: DirectRoute) => {
     const bearer = bearerOf(request.headers.authorization)
-    const key = bearer === undefined ? Option.none() : keys.find(bearer)
+    const key = bearer === undefined ? Option.none() : keys.find(bearer, request.socket)
     return Option.isSome(key) && mayUse(key.value, route.scope)
   }
 
