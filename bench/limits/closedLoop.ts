@@ -16,6 +16,8 @@ export interface Load {
   readonly seconds: number
   /** A whole request, head and body, sent as it is. */
   readonly request: string
+  /** Whether a refused connection asks again at once, whatever `Retry-After` says. Default no. */
+  readonly impatient?: boolean
 }
 
 export interface LoadResult {
@@ -62,7 +64,7 @@ const run = (load: Load) =>
         if (received.length < head + 4 + length) return
         const status = received.slice(9, 12)
         statuses[status] = (statuses[status] ?? 0) + 1
-        const pause = field("retry-after") * 1000
+        const pause = load.impatient ? 0 : field("retry-after") * 1000
         received = ""
         const now = performance.now()
         if (status.startsWith("2")) latencies.push(now - sent)
