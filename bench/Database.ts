@@ -4,7 +4,7 @@ import { Context, Effect, Layer, Option, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Client from "../src/database/Database.ts"
 import * as DatabaseUrl from "../src/database/DatabaseUrl.ts"
-import { EmbeddedPostgres } from "../src/database/EmbeddedPostgres.ts"
+import { EmbeddedPostgres, type EmbeddedPostgresOptions } from "../src/database/EmbeddedPostgres.ts"
 import { Migrator } from "../src/migrator/Migrator.ts"
 import { cache } from "./contestants.ts"
 import { Failure } from "./Failure.ts"
@@ -43,22 +43,32 @@ const dropLeftovers = Effect.gen(function* () {
 })
 
 /** A durable server that nobody else uses. */
-export const embedded = Effect.gen(function* () {
-  const context = yield* Layer.build(
-    EmbeddedPostgres.layer({ dataDir: `${cache}/postgres`, durable: true, maxConnections: 200 }),
-  )
-  const { connection } = Context.get(context, EmbeddedPostgres)
-  const url = new URL(`postgres://${connection.host}:${connection.port}/${connection.database}`)
-  url.username = connection.username ?? ""
-  url.password = Redacted.isRedacted(connection.password) ? Redacted.value(connection.password) : ""
-  yield* Effect.provide(dropLeftovers, client(url))
-  return url
-}).pipe(Effect.mapError(failure("PostgreSQL does not start")))
+export const embedded = (settings: Pick<EmbeddedPostgresOptions, "sharedBuffers"> = {}) =>
+  Effect.gen(function* () {
+    const context = yield* Layer.build(
+      EmbeddedPostgres.layer({
+        dataDir: `${cache}/postgres`,
+        durable: true,
+        maxConnections: 200,
+        ...settings,
+      }),
+    )
+    const { connection } = Context.get(context, EmbeddedPostgres)
+    const url = new URL(
+      `postgres://${connection.host}:${connection.port}/${connection.database}`,
+    )
+    url.username = connection.username ?? ""
+    url.password = Redacted.isRedacted(connection.password)
+      ? Redacted.value(connection.password)
+      : ""
+    yield* Effect.provide(dropLeftovers, client(url))
+    return url
+  }).pipe(Effect.mapError(failure("PostgreSQL does not start")))
 
 /** The embedded server, unless a variable names one. */
 const server = Effect.suspend(() => {
   const given = Deno.env.get(variable)
-  return given === undefined ? embedded : Effect.succeed(new URL(given))
+  return given === undefined ? embedded() : Effect.succeed(new URL(given))
 })
 
 export class Database extends Context.Service<Database, {

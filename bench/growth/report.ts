@@ -19,6 +19,7 @@ export interface Report {
   readonly connections: number
   readonly rounds: number
   readonly version: string
+  readonly sharedBuffers: string
   readonly samples: ReadonlyArray<Sample>
   /** By operation, by rows. */
   readonly plans: ReadonlyMap<number, ReadonlyMap<string, ReadonlyArray<string>>>
@@ -95,7 +96,7 @@ export const render = (report: Report) => {
   const text = [
     "# Results of `deno task bench:growth`",
     `${new Date().toISOString().slice(0, 10)}, ${Machine.describe()}. PostgreSQL ` +
-    `${report.version}, durable. Users, refresh tokens and login attempts have as many rows each as ` +
+    `${report.version}, durable, with ${report.sharedBuffers} of shared_buffers. Users, refresh tokens and login attempts have as many rows each as ` +
     `the column says, in databases of one server; the requests are spread over all of them. Medians ` +
     `of ${report.rounds} rounds that interleave the sizes.`,
     verdict,

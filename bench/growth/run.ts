@@ -23,6 +23,9 @@ import * as Report from "./report.ts"
 
 const connections = 64
 
+/** A quarter of the memory, as PostgreSQL's documentation advises for a server that is in use. */
+const sharedBuffers = `${Math.floor(Deno.systemMemoryInfo().total / 4 / 1024 ** 2)}MB`
+
 const names = all.map(({ name }) => name)
 
 const flags = {
@@ -86,7 +89,7 @@ const growth = Effect.fnUntraced(function* (options: Flags) {
   const wanted = yield* chosen(options.operations, names)
   const operations = all.filter(({ name }) => wanted.includes(name))
   yield* requireSpace(rows.reduce((sum, count) => sum + count, 0))
-  const postgres = yield* embedded
+  const postgres = yield* embedded({ sharedBuffers })
   const stages = yield* Effect.forEach(rows, (count) => makeStage(postgres, count))
   let runs = 0
 
@@ -139,6 +142,7 @@ const growth = Effect.fnUntraced(function* (options: Flags) {
     connections,
     rounds: options.rounds,
     version: stages[0]!.database.version,
+    sharedBuffers,
     samples,
     plans,
   })

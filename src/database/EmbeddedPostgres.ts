@@ -28,6 +28,8 @@ export interface EmbeddedPostgresOptions {
   readonly durable: boolean
   /** How many connections the server takes at once; 100 unless given. */
   readonly maxConnections?: number
+  /** What the server caches rows in, as PostgreSQL writes sizes; `128MB` unless given. */
+  readonly sharedBuffers?: string
 }
 
 /** The system's own words, such as `EROFS: read-only file system, mkdir '/data'`, where it has any. */
@@ -35,13 +37,16 @@ const reasonOf = ({ cause, message }: PlatformError.PlatformError) =>
   cause instanceof Error ? cause.message : message
 
 const make = Effect.fn("EmbeddedPostgres.make")(
-  function* ({ dataDir, durable, maxConnections = 100 }: EmbeddedPostgresOptions) {
+  function* (
+    { dataDir, durable, maxConnections = 100, sharedBuffers = "128MB" }: EmbeddedPostgresOptions,
+  ) {
     const opened = yield* DataDir.open(dataDir)
     yield* Postmaster.takeOver(opened)
     const binaries = yield* Binaries.install(opened)
     const password = yield* Cluster.prepare(opened, binaries, durable)
     yield* ServerLog.open(opened)
-    const connection = yield* Server.start(opened, binaries, { durable, maxConnections }, password)
+    const settings = { durable, maxConnections, sharedBuffers }
+    const connection = yield* Server.start(opened, binaries, settings, password)
     return { connection }
   },
   (effect, { dataDir }) =>

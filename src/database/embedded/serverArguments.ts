@@ -4,6 +4,8 @@ import type { DataDir } from "./DataDir.ts"
 export interface ServerSettings {
   readonly durable: boolean
   readonly maxConnections: number
+  /** What the server caches rows in, as PostgreSQL writes sizes: `128MB`. */
+  readonly sharedBuffers: string
 }
 
 /** The loopback interface: no other machine can reach the server. */
@@ -16,7 +18,7 @@ export const serverArguments = (dataDir: DataDir, settings: ServerSettings, port
     port,
     unix_socket_directories: "",
     max_connections: settings.maxConnections,
-    shared_buffers: "128MB",
+    shared_buffers: settings.sharedBuffers,
     timezone: "UTC",
     log_timezone: "UTC",
     // The details of a violated constraint quote the row, password hashes included.

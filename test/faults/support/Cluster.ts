@@ -62,7 +62,7 @@ const makeServer = Effect.fnUntraced(function* (
 ) {
   const fs = yield* FileSystem.FileSystem
   yield* ServerLog.open(dataDir)
-  const settings = { durable: true, maxConnections: 60 }
+  const settings = { durable: true, maxConnections: 60, sharedBuffers: "128MB" }
   const serverCommand = [postgres, ...serverArguments(dataDir, settings, Number(connection.port))]
   const run = Effect.sync(() =>
     new Deno.Command("/bin/sh", {
