@@ -32,7 +32,7 @@ export interface Work<A, E> {
 
 interface Pending {
   readonly overdueAt: number
-  /** None when the work has ended. */
+  /** None when it was given up. */
   giveUp: (() => void) | undefined
 }
 
@@ -63,9 +63,10 @@ export class InFlight extends Context.Service<InFlight, {
         const milliseconds = Duration.toMillis(deadline)
         const durationOf = new Map<string, Metric.Histogram<number>>()
         const waiting = new Set<() => void>()
-        // In the order of their deadlines, since all have the same time. Not a set: the tables that
-        // it leaves behind as it changes keep what was in them from being collected.
-        let pending: Array<Pending> = []
+        // Places that are taken in turns. Whatever is replaced as it changes, a set's table or a filtered
+        // array, keeps what was in it from being collected once it has grown old.
+        const pending: Array<Pending | undefined> = []
+        const free: Array<number> = []
         let count = 0
 
         const observe = (name: string, started: number) => {
@@ -80,9 +81,8 @@ export class InFlight extends Context.Service<InFlight, {
         // One timer for all: one each would cost more than the rest of the book-keeping.
         const timer = setInterval(() => {
           const now = performance.now()
-          const overdue = pending.filter((work) => work.overdueAt <= now)
-          pending = pending.filter((work) => work.overdueAt > now && work.giveUp !== undefined)
-          overdue.forEach((work) => work.giveUp?.())
+          const overdue = pending.filter((work) => work !== undefined && work.overdueAt <= now)
+          overdue.forEach((work) => work?.giveUp?.())
         }, Math.min(100, milliseconds / 10))
 
         const untilNothingIsLeft = Effect.callback<void>((resume) => {
@@ -103,21 +103,23 @@ export class InFlight extends Context.Service<InFlight, {
             const started = performance.now()
             inFlightGauge.updateUnsafe(++count, context)
             const fiber = runFork(effect)
+            const place = free.pop() ?? pending.length
             const work: Pending = {
-              overdueAt: started + milliseconds,
+              overdueAt: isLong ? Infinity : started + milliseconds,
               giveUp: () => {
                 work.giveUp = undefined
                 answer(timedOut)
                 fiber.interruptUnsafe()
               },
             }
-            if (!isLong) pending.push(work)
+            pending[place] = work
             fiber.addObserver((exit) => {
               inFlightGauge.updateUnsafe(--count, context)
               observe(name, started)
+              pending[place] = undefined
+              free.push(place)
               // Otherwise it was given up, and answered then.
               if (work.giveUp !== undefined) answer(exit)
-              work.giveUp = undefined
               if (count === 0) waiting.forEach((done) => done())
             })
             return fiber

@@ -14,6 +14,7 @@ import type { Scope } from "../../domain/ApiKey.ts"
 import { invalidRequest } from "../invalidRequest.ts"
 import type { Answer } from "../problemAnswer.ts"
 import { parseJson } from "../requestBody.ts"
+import { type Decode, strictDecoder } from "./strictDecoder.ts"
 
 /** A request's parts, in the encodings that they arrive in. */
 export interface Parts {
@@ -82,13 +83,11 @@ const inputOptions = optionsOf(HttpApi.ParseOptions)
 const headersOptions = optionsOf(HttpApi.HeadersParseOptions)
 const successOptions = optionsOf(HttpApi.SuccessParseOptions)
 
-type Decode = (input: unknown) => Result.Result<unknown, Schema.SchemaError>
-
 /** No schema of the API asks for services, which `Schema.Top` does not say. */
 const withoutServices = (schema: Schema.Top) => schema as Schema.Codec<unknown>
 
-const decoder = (schema: Schema.Top, options: SchemaAST.ParseOptions): Decode =>
-  Schema.decodeUnknownResult(withoutServices(schema), options)
+const inputDecoder = (schema: Schema.Top): Decode =>
+  strictDecoder(withoutServices(schema), inputOptions)
 
 const encoder = (schema: Schema.Top, options: SchemaAST.ParseOptions) =>
   Schema.encodeUnknownSync(withoutServices(schema), options)
@@ -150,11 +149,12 @@ const makeRoute = (
     endpoint.payload.size !== (payload === undefined ? 0 : 1)
   ) return undefined
 
-  const params = endpoint.params && decoder(endpoint.params, inputOptions)
+  const params = endpoint.params && inputDecoder(endpoint.params)
   const query = endpoint.query &&
-    decoder(Schema.toCodecArrayFromSingle(endpoint.query), inputOptions)
-  const headers = endpoint.headers && decoder(endpoint.headers, headersOptions)
-  const body = payload && decoder(payload.schemas[0], inputOptions)
+    inputDecoder(Schema.toCodecArrayFromSingle(endpoint.query))
+  const headers = endpoint.headers &&
+    Schema.decodeUnknownResult(withoutServices(endpoint.headers), headersOptions)
+  const body = payload && inputDecoder(payload.schemas[0])
 
   return {
     method: endpoint.method,
