@@ -7,15 +7,13 @@
 import { Console, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { runMain } from "../../src/runMain.ts"
+import { median, table } from "../report.ts"
 import { Bench, load, requestOf } from "./Bench.ts"
 
 const seconds = 6
 const rounds = 5
 
 type Result = Effect.Success<ReturnType<typeof load>>
-
-const median = (values: ReadonlyArray<number>) =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
 const program = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -37,19 +35,30 @@ const program = Effect.gen(function* () {
       measured.push(yield* load({ connections, impatient, seconds, request }))
     }
   }
-  yield* Console.log(
-    "| connections | after a 503 | answered a second | p50 ms | p99 ms | slowest ms | 503 a second |",
-  )
-  yield* Console.log("|---|---|---|---|---|---|---|")
-  for (const { connections, impatient, measured } of loads) {
-    const column = (of: (result: Result) => number) => Math.round(median(measured.map(of)))
-    yield* Console.log(
-      `| ${connections} | ${impatient ? "asked again" : "waited"} | ` +
-        `${column(({ goodput }) => goodput)} | ${column(({ p50 }) => p50)} | ` +
-        `${column(({ p99 }) => p99)} | ${column(({ max }) => max)} | ` +
-        `${column(({ statuses }) => (statuses["503"] ?? 0) / seconds)} |`,
-    )
-  }
+  const rows = loads.map(({ connections, impatient, measured }) => {
+    const column = (of: (result: Result) => number) => `${Math.round(median(measured.map(of)))}`
+    return [
+      `${connections}`,
+      impatient ? "asked again" : "waited",
+      column(({ goodput }) => goodput),
+      column(({ p50 }) => p50),
+      column(({ p99 }) => p99),
+      column(({ max }) => max),
+      column(({ statuses }) => (statuses["503"] ?? 0) / seconds),
+    ]
+  })
+  yield* Console.log(table(
+    [
+      "connections",
+      "after a 503",
+      "answered a second",
+      "p50 ms",
+      "p99 ms",
+      "slowest ms",
+      "503 a second",
+    ],
+    rows,
+  ))
 })
 
 runMain(program.pipe(Effect.provide(Bench.layer()), Effect.scoped))

@@ -1,16 +1,9 @@
 /**
  * One IP address in canonical form, without port, zone, prefix length or list.
  */
-import {
-  Effect,
-  Option,
-  Result,
-  Schema,
-  SchemaGetter,
-  SchemaIssue,
-  SchemaTransformation,
-} from "effect"
+import { Option, Result, Schema, SchemaGetter, SchemaTransformation } from "effect"
 import { NetAddress } from "effect/net"
+import { parsed } from "./parsed.ts"
 
 /** IPv4 in its only form, as nearly all addresses are: nothing has to be taken apart. */
 const canonicalIpv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
@@ -32,27 +25,13 @@ const Canonical = Schema.String.pipe(Schema.brand("IpAddress"))
 
 /** An address as input, in any usual spelling. */
 export const IpAddress = Schema.String.pipe(
-  Schema.decodeTo(
-    Canonical,
-    {
-      decode: SchemaGetter.transformEffect((input: string, options) =>
-        Option.match(canonical(input), {
-          onSome: Effect.succeed,
-          onNone: () =>
-            Effect.fail(
-              new SchemaIssue.InvalidValue(
-                {
-                  message: "Expected one IPv4 or IPv6 address without port, zone or prefix length",
-                },
-                input,
-                options,
-              ),
-            ),
-        })
-      ),
-      encode: SchemaGetter.passthrough(),
-    },
-  ),
+  Schema.decodeTo(Canonical, {
+    decode: parsed(
+      canonical,
+      "Expected one IPv4 or IPv6 address without port, zone or prefix length",
+    ),
+    encode: SchemaGetter.passthrough(),
+  }),
 )
 export type IpAddress = typeof Canonical.Type
 

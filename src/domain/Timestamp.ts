@@ -1,7 +1,8 @@
 /**
  * Instants in JSON: RFC 3339 with an offset or `Z`, years 1 to 9999, real calendar dates only.
  */
-import { DateTime, Effect, Option, Schema, SchemaGetter, SchemaIssue } from "effect"
+import { DateTime, Option, Schema, SchemaGetter } from "effect"
+import { parsed } from "./parsed.ts"
 
 // RFC 3339, 5.6. Leap seconds are left out: neither JavaScript nor PostgreSQL can give one back.
 const pattern =
@@ -31,19 +32,7 @@ const parse = (input: string): Option.Option<DateTime.Utc> => {
 /** An instant, answered in UTC with milliseconds: `2026-01-31T12:00:00.000Z`. */
 export const Timestamp = Schema.String.annotate({ format: "date-time" }).pipe(
   Schema.decodeTo(Schema.DateTimeUtc, {
-    decode: SchemaGetter.transformEffect((input: string, options) =>
-      Option.match(parse(input), {
-        onSome: Effect.succeed,
-        onNone: () =>
-          Effect.fail(
-            new SchemaIssue.InvalidValue(
-              { message: "Expected an RFC 3339 date and time with an offset, years 1 to 9999" },
-              input,
-              options,
-            ),
-          ),
-      })
-    ),
+    decode: parsed(parse, "Expected an RFC 3339 date and time with an offset, years 1 to 9999"),
     encode: SchemaGetter.transform(DateTime.formatIso),
   }),
 )

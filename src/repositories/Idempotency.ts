@@ -8,6 +8,7 @@ import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors } from "../database/Constraints.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
+import { orNull } from "../domain/orNull.ts"
 import { retryRead } from "./retryRead.ts"
 
 /**
@@ -20,6 +21,12 @@ const fingerprintOf = (operation: string, values: object): Uint8Array =>
       JSON.stringify([operation, ...Object.entries(values).sort(([a], [b]) => a < b ? -1 : 1)]),
     )
     .digest()
+
+/** What `insert` gets, as fields of a statement's request. */
+export const keyFields = <Key extends Schema.Top>(key: Key) => ({
+  key: orNull(key),
+  fingerprint: orNull(Schema.Uint8Array),
+})
 
 /** A request that creates a row; `Values` is what it sent. */
 interface CreatingRequest<Key extends string, Values extends Schema.Top, A, E> {

@@ -8,12 +8,11 @@ import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import { LoginAttempt, LoginAttemptId } from "../domain/LoginAttempt.ts"
-import { orNull } from "../domain/orNull.ts"
 import type { UserId, UserNotFound } from "../domain/User.ts"
 import { makeFailureCounters, type Origin } from "./countFailures.ts"
 import { type CleanUpOptions, deleteInBatches } from "./deleteInBatches.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce } from "./Idempotency.ts"
+import { createOnce, keyFields } from "./Idempotency.ts"
 import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
 
@@ -56,8 +55,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
       const insert = SqlSchema.findOneOption({
         Request: Schema.Struct({
           attempt: LoginAttempt.insert,
-          key: orNull(LoginAttemptId),
-          fingerprint: orNull(Schema.Uint8Array),
+          ...keyFields(LoginAttemptId),
         }),
         Result: LoginAttempt,
         execute: ({ attempt, key, fingerprint }) =>

@@ -1,14 +1,13 @@
 /**
  * The creation of refresh tokens.
  */
-import { orNull } from "../domain/orNull.ts"
 import { Effect, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
 import { RefreshToken, RefreshTokenId } from "../domain/RefreshToken.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce } from "./Idempotency.ts"
+import { createOnce, keyFields } from "./Idempotency.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
 import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
@@ -32,8 +31,7 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
   const insert = SqlSchema.findOneOption({
     Request: Schema.Struct({
       token: RefreshToken.insert,
-      key: orNull(RefreshTokenId),
-      fingerprint: orNull(Schema.Uint8Array),
+      ...keyFields(RefreshTokenId),
     }),
     Result: RefreshToken,
     execute: ({ token, key, fingerprint }) =>

@@ -6,10 +6,9 @@ import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, userConstraints } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
-import { orNull } from "../domain/orNull.ts"
 import { User, UserId } from "../domain/User.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce } from "./Idempotency.ts"
+import { createOnce, keyFields } from "./Idempotency.ts"
 import { makePreferEmailTaken } from "./preferEmailTaken.ts"
 import { withSavepoint } from "./savepoint.ts"
 import { userColumns } from "./userColumns.ts"
@@ -29,8 +28,7 @@ export const makeCreateUser = Effect.fnUntraced(function* (
   const insert = SqlSchema.findOneOption({
     Request: Schema.Struct({
       user: User.insert,
-      key: orNull(UserId),
-      fingerprint: orNull(Schema.Uint8Array),
+      ...keyFields(UserId),
     }),
     Result: User,
     execute: ({ user, key, fingerprint }) =>

@@ -6,7 +6,6 @@ import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
-import { orNull } from "../domain/orNull.ts"
 import {
   RefreshToken,
   RefreshTokenExpired,
@@ -20,7 +19,7 @@ import {
 } from "../domain/RefreshToken.ts"
 import type { CreateOptions } from "./createRefreshToken.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce } from "./Idempotency.ts"
+import { createOnce, keyFields } from "./Idempotency.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
 import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
@@ -53,8 +52,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     Request: Schema.Struct({
       tokenHash: TokenHash,
       successor: Successor,
-      key: orNull(RefreshTokenId),
-      fingerprint: orNull(Schema.Uint8Array),
+      ...keyFields(RefreshTokenId),
     }),
     Result: RefreshToken,
     execute: ({ tokenHash, successor, key, fingerprint }) =>

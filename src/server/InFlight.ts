@@ -63,8 +63,8 @@ export class InFlight extends Context.Service<InFlight, {
         const milliseconds = Duration.toMillis(deadline)
         const durationOf = new Map<string, Metric.Histogram<number>>()
         const waiting = new Set<() => void>()
-        // Places that are taken in turns. Whatever is replaced as it changes, a set's table or a filtered
-        // array, keeps what was in it from being collected once it has grown old.
+        // Places that are taken in turns. Whatever is replaced as it changes, a set's table or a
+        // filtered array, keeps what was in it from being collected once it has grown old.
         const pending: Array<Pending | undefined> = []
         const free: Array<number> = []
         let count = 0
@@ -81,8 +81,9 @@ export class InFlight extends Context.Service<InFlight, {
         // One timer for all: one each would cost more than the rest of the book-keeping.
         const timer = setInterval(() => {
           const now = performance.now()
-          const overdue = pending.filter((work) => work !== undefined && work.overdueAt <= now)
-          overdue.forEach((work) => work?.giveUp?.())
+          pending.forEach((work) => {
+            if (work !== undefined && work.overdueAt <= now) work.giveUp?.()
+          })
         }, Math.min(100, milliseconds / 10))
 
         const untilNothingIsLeft = Effect.callback<void>((resume) => {

@@ -2,10 +2,10 @@
  * Spares the collector of garbage what Deno's `node:http` does to it with each request.
  *
  * Its list of connections, kept for the time limits of requests, is a `Map` that loses and gets an
- * entry with every request. V8 replaces the table of such a map every few dozen changes, and an old
- * table that has grown old itself keeps the requests that were in it, with all that they refer to, until
- * the next full collection: minor ones then take milliseconds instead of a tenth of one. Here an entry
- * stays for as long as its connection does, and says when no request is under way.
+ * entry with every request. V8 replaces the table of such a map every few dozen changes, and a
+ * replaced table that has grown old keeps the requests that were in it, with all that they refer to,
+ * until the next full collection: minor ones then take milliseconds instead of a tenth of one. Here
+ * an entry stays for as long as its connection does, and says when no request is under way.
  */
 import { Predicate } from "effect"
 import type { IncomingMessage, Server } from "node:http"
@@ -17,7 +17,7 @@ interface Entry {
   readonly req: IncomingMessage | null
 }
 
-/** The part of `ConnectionsList` in Deno's `ext/node/polyfills/_http_server.js` that this relies on. */
+/** The part of Deno's `ConnectionsList` (`node:_http_server`) that this relies on. */
 interface ConnectionsList {
   readonly _active: Map<Socket, Entry>
   popActive: (socket: Socket) => void
@@ -35,8 +35,8 @@ const isConnectionsList = (value: unknown): value is ConnectionsList =>
 const idle: Entry = { headersCompleted: true, startTime: Infinity, req: null }
 
 /**
- * Does so for a server that listens, and says whether it could: with a `node:http` that is made otherwise,
- * nothing changes.
+ * Does so for a server that listens, and says whether it could: with a `node:http` that is made
+ * otherwise, nothing changes.
  */
 export const keepConnectionsSteady = (server: Server): boolean => {
   const list = Object.getOwnPropertySymbols(server)
