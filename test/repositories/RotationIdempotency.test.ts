@@ -1,8 +1,8 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Option, Schema } from "effect"
+import { DateTime, Effect, Option, Schema } from "effect"
 import { RefreshToken, Successor } from "../../src/domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
-import { aSuccessor, aToken, aTokenHash, aTokenId, inOneDay } from "../support/factories.ts"
+import { aSuccessor, aToken, aTokenHash, aTokenId } from "../support/factories.ts"
 import { aSavedToken } from "../support/saved.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -82,9 +82,10 @@ layer(TestDatabase.layerRepositories)("the idempotency key of a rotation", (it) 
       const idempotencyKey = aTokenId()
       const input = aSuccessor()
       yield* tokens.rotate(old.tokenHash, input, { idempotencyKey })
+      const later = DateTime.add(input.expiresAt, { seconds: 1 })
       const others: ReadonlyArray<Effect.Effect<RefreshToken, { readonly _tag: string }>> = [
         tokens.rotate(old.tokenHash, { ...input, userAgent: "curl" }, { idempotencyKey }),
-        tokens.rotate(old.tokenHash, { ...input, expiresAt: inOneDay() }, { idempotencyKey }),
+        tokens.rotate(old.tokenHash, { ...input, expiresAt: later }, { idempotencyKey }),
         tokens.rotate(old.tokenHash, aSuccessor(), { idempotencyKey }),
         tokens.rotate(live.tokenHash, aSuccessor(), { idempotencyKey }),
         tokens.create(aToken(old.userId, input), { idempotencyKey }),
