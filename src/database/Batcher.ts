@@ -3,10 +3,13 @@
  *
  * A call that meets no other goes to PostgreSQL at once and alone, so that an idle service waits for
  * nothing. Whatever arrives until its answer is the next batch: the busier the service, the larger
- * the batches and the smaller the cost of each call.
+ * the batches and the smaller the cost of each call. Where many kinds of calls share the load, each
+ * kind by itself would make many small batches; so while much else is going on, a few calls wait a
+ * little for more of their kind.
  */
-import { Effect, Option } from "effect"
+import { Context, Effect, Option } from "effect"
 import type { SqlClient } from "effect/sql"
+import { spanned } from "./spanned.ts"
 
 export interface BatcherOptions<Call, A, E> {
   readonly sql: SqlClient.SqlClient
@@ -31,6 +34,17 @@ const maximumSize = 128
 /** Milliseconds after which a statement under way, waiting for a lock perhaps, holds up no others. */
 const patience = 50
 
+/** A batch with this part of all calls is large enough not to wait for more. */
+const part = 1 / 6
+
+/** Milliseconds that a smaller batch waits. */
+const hold = 5
+
+/** How many calls all batchers of a thread have, waiting or under way. */
+export const Load = Context.Reference("latchkey/database/Batcher/Load", {
+  defaultValue: () => ({ calls: 0 }),
+})
+
 /**
  * Makes a function that answers calls alone or together.
  *
@@ -41,34 +55,48 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
   { sql, name, alone, together }: BatcherOptions<Call, A, E>,
 ) {
   const runFork = Effect.runForkWith(yield* Effect.context())
+  const load = yield* Load
   let waiting: Array<Waiting<Call, A, E>> = []
   let underWay: object | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
 
   const begin = () => underWay = {}
 
-  const end = (statement: object) => {
-    if (underWay === statement) sendWaiting()
+  const end = (statement: object, calls: number) => {
+    load.calls -= calls
+    if (underWay !== statement) return
+    stopTimer()
+    underWay = undefined
+    if (waiting.length > 0) sendOrHold()
   }
 
-  const sendWaiting = () => {
+  const stopTimer = () => {
     clearTimeout(timer)
     timer = undefined
-    underWay = undefined
-    if (waiting.length === 0) return
-    const batch = waiting.slice(0, maximumSize)
-    waiting = waiting.slice(maximumSize)
-    const [first] = batch
-    const statement = begin()
-    if (waiting.length > 0) limitWait()
-    // What has come meanwhile is sent before answers are given, so that PostgreSQL works beside that.
-    const done = () => end(statement)
-    if (first !== undefined && batch.length === 1) runFork(answerOne(first, done))
-    else runFork(answerMany(batch, done))
+  }
+
+  const sendOrHold = () => {
+    if (waiting.length >= load.calls * part) sendWaiting()
+    else timer ??= setTimeout(sendWaiting, hold)
   }
 
   const limitWait = () => {
     timer ??= setTimeout(sendWaiting, patience)
+  }
+
+  const sendWaiting = () => {
+    stopTimer()
+    underWay = undefined
+    const batch = waiting.slice(0, maximumSize)
+    waiting = waiting.slice(maximumSize)
+    const [first] = batch
+    if (first === undefined) return
+    const statement = begin()
+    if (waiting.length > 0) limitWait()
+    // What has come meanwhile is sent before answers are given, so that PostgreSQL works beside that.
+    const done = () => end(statement, batch.length)
+    if (batch.length === 1) runFork(answerOne(first, done))
+    else runFork(answerMany(batch, done))
   }
 
   const answerOne = ({ call, resume }: Waiting<Call, A, E>, done: () => void) =>
@@ -78,9 +106,13 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
         resume(exit)
       }))
 
+  const sendTogether = spanned(`${name}.batch`, together, (calls) => ({
+    root: true,
+    attributes: { calls: calls.length },
+  }))
+
   const answerMany = (batch: ReadonlyArray<Waiting<Call, A, E>>, done: () => void) =>
-    together(batch.map(({ call }) => call)).pipe(
-      Effect.withSpan(`${name}.batch`, { root: true, attributes: { calls: batch.length } }),
+    sendTogether(batch.map(({ call }) => call)).pipe(
       Effect.matchCause({
         onFailure: (cause) => {
           done()
@@ -105,9 +137,13 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
     Effect.callback<A, E>((resume) => {
       const entry = { call, resume }
       waiting.push(entry)
-      limitWait()
+      load.calls++
+      if (underWay === undefined) sendOrHold()
+      else limitWait()
       return Effect.sync(() => {
-        waiting = waiting.filter((other) => other !== entry)
+        const others = waiting.filter((other) => other !== entry)
+        load.calls -= waiting.length - others.length
+        waiting = others
       })
     })
 
@@ -115,17 +151,16 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
   const goFirst = (call: Call) =>
     Effect.suspend(() => {
       const statement = begin()
-      return Effect.ensuring(alone(call), Effect.sync(() => end(statement)))
+      load.calls++
+      return Effect.ensuring(alone(call), Effect.sync(() => end(statement, 1)))
     })
+
+  const mayGoFirst = () => underWay === undefined && (load.calls + 1) * part <= 1
 
   return (call: Call): Effect.Effect<A, E> =>
     Effect.flatMap(
       Effect.serviceOption(sql.transactionService),
       (transaction) =>
-        Option.isSome(transaction)
-          ? alone(call)
-          : underWay === undefined
-          ? goFirst(call)
-          : wait(call),
+        Option.isSome(transaction) ? alone(call) : mayGoFirst() ? goFirst(call) : wait(call),
     )
 })

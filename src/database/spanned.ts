@@ -1,4 +1,4 @@
-import { Effect, References } from "effect"
+import { Effect, References, type Tracer } from "effect"
 
 /**
  * Gives each call of a function a span, where anybody listens to spans. `Effect.fn` does so as well,
@@ -7,9 +7,10 @@ import { Effect, References } from "effect"
 export const spanned = <Args extends ReadonlyArray<unknown>, A, E, R>(
   name: string,
   call: (...args: Args) => Effect.Effect<A, E, R>,
+  options?: (...args: Args) => Tracer.SpanOptions,
 ) =>
 (...args: Args): Effect.Effect<A, E, R> =>
   Effect.flatMap(
     References.TracerEnabled,
-    (enabled) => enabled ? Effect.withSpan(call(...args), name) : call(...args),
+    (enabled) => enabled ? Effect.withSpan(call(...args), name, options?.(...args)) : call(...args),
   )

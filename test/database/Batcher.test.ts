@@ -18,8 +18,9 @@ const answerTo = (call: number) => `answer to ${call}`
 const succeed = ({ calls, end }: Sent) =>
   end(Exit.succeed(calls.map((call) => Option.some(answerTo(call)))))
 
-/** A batcher whose statements end as the test says. */
+/** A batcher whose statements end as the test says; no other has calls, unless it says that too. */
 const makeBatcher = Effect.gen(function* () {
+  const load = { calls: 0 }
   const sql = yield* SqlClient.SqlClient
   const sent = yield* Queue.unbounded<Sent>()
   const interrupted: Array<number> = []
@@ -39,7 +40,7 @@ const makeBatcher = Effect.gen(function* () {
     alone: (call: number) =>
       Effect.map(send("alone", [call]), ([answer]) => Option.getOrThrow(answer ?? Option.none())),
     together: (calls) => send("together", calls),
-  })
+  }).pipe(Effect.provideService(Batcher.Load, load))
 
   const call = (number: number) => Effect.forkChild(batched(number), { startImmediately: true })
 
@@ -53,6 +54,7 @@ const makeBatcher = Effect.gen(function* () {
     /** How many statements have been sent that the test has not looked at. */
     unseen: Queue.size(sent),
     interrupted,
+    load,
   }
 })
 
@@ -279,6 +281,62 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it)
       const sent: Array<number> = []
       while (sent.length < numbers.length) sent.push(...(yield* next).calls)
       assert.deepStrictEqual(sent, numbers)
+    }))
+
+  it.effect("lets a few calls wait for more of their kind while others have much to do", () =>
+    Effect.gen(function* () {
+      const { callEach, load, next, unseen } = yield* makeBatcher
+      load.calls = 18
+      const calls = yield* callEach([1, 2, 3])
+      assert.strictEqual(yield* unseen, 0)
+      calls.push(...yield* callEach([4]))
+      const batch = yield* next
+      assertSent(batch, "together", [1, 2, 3, 4])
+      const later = yield* callEach([5])
+      yield* succeed(batch)
+      assert.deepStrictEqual(yield* Fiber.joinAll(calls), [1, 2, 3, 4].map(answerTo))
+      assert.strictEqual(yield* unseen, 0)
+      const last = yield* next
+      assertSent(last, "alone", [5])
+      yield* succeed(last)
+      yield* Fiber.joinAll(later)
+      assert.strictEqual(load.calls, 18)
+    }))
+
+  it.effect("lets a call that meets no other of its kind wait for a moment only", () =>
+    Effect.gen(function* () {
+      const { call, load, next } = yield* makeBatcher
+      load.calls = 1_000
+      const started = performance.now()
+      for (let number = 0; number < 50; number++) {
+        const fiber = yield* call(number)
+        const statement = yield* next
+        assertSent(statement, "alone", [number])
+        yield* succeed(statement)
+        yield* Fiber.join(fiber)
+      }
+      // With the patience that a slow statement is met with, these would be 2.5 seconds.
+      assert.isBelow(performance.now() - started, 1_250)
+    }))
+
+  it.effect("counts every call out, however it ends", () =>
+    Effect.gen(function* () {
+      const { call, callEach, load, next, one, underWay } = yield* makeBusyBatcher
+      const others = yield* callEach([2, 3, 4])
+      assert.strictEqual(load.calls, 4)
+      const [two] = others
+      if (two !== undefined) yield* Fiber.interrupt(two)
+      assert.strictEqual(load.calls, 3)
+      yield* underWay.end(Exit.fail("refused"))
+      yield* Fiber.await(one)
+      assert.strictEqual(load.calls, 2)
+      yield* (yield* next).end(Exit.die("broken"))
+      yield* Fiber.awaitAll(others)
+      assert.strictEqual(load.calls, 0)
+      const last = yield* call(5)
+      yield* next
+      yield* Fiber.interrupt(last)
+      assert.strictEqual(load.calls, 0)
     }))
 
   it.effect("leaves the calls of a transaction in it, each as a statement of its own", () =>
