@@ -1,6 +1,7 @@
 /**
  * `deno task start`: the service, on the database of `DATABASE_URL` or on an embedded one.
  */
+import "./withoutAsyncContext.ts"
 import "effect/schema/SchemaJITCompiler/enable"
 import { NodeServices } from "@effect/platform-node"
 import { Layer } from "effect"

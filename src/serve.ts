@@ -1,6 +1,7 @@
 /**
  * `deno task serve`: the service on an external database only, in a sandbox.
  */
+import "./withoutAsyncContext.ts"
 import "effect/schema/SchemaJITCompiler/enable"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, Layer, Option } from "effect"

@@ -1,6 +1,7 @@
 /**
  * A further thread of the service: a worker that `Threads` starts.
  */
+import "./withoutAsyncContext.ts"
 import "effect/schema/SchemaJITCompiler/enable"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, Layer, Schedule, Schema } from "effect"

@@ -106,6 +106,16 @@ describe("the imports of src", () => {
       assert.deepStrictEqual(cycles, [])
     }))
 
+  it.effect("of each thread begin with what must come before Effect", () =>
+    Effect.gen(function* () {
+      const imports = yield* readImports
+      const begins = [...imports.keys()].filter((file) => imports.get(file)?.includes("Service.ts"))
+      assert.sameMembers(begins, ["main.ts", "serve.ts", "thread.ts"])
+      for (const file of begins) {
+        assert.strictEqual(imports.get(file)?.[0], "withoutAsyncContext.ts", file)
+      }
+    }))
+
   it.effect("of another program need no HTTP server", () =>
     Effect.gen(function* () {
       const imports = yield* readImports
