@@ -8,7 +8,7 @@ import { IpAddress, StoredIpAddress } from "./IpAddress.ts"
 import { nullByDefault } from "./nullByDefault.ts"
 import { orNull } from "./orNull.ts"
 import { boundedText } from "./Text.ts"
-import { Timestamp } from "./Timestamp.ts"
+import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
 import { UserId } from "./User.ts"
 import { UserAgent } from "./UserAgent.ts"
 import { Uuid } from "./Uuid.ts"
@@ -41,5 +41,5 @@ export class LoginAttempt extends Model.Class<LoginAttempt>("LoginAttempt")({
     insert: nullByDefault(boundedText(256)),
     json: orNull(Schema.String),
   }),
-  attemptedAt: Model.Field({ select: Schema.DateTimeUtcFromDate, json: Timestamp }),
+  attemptedAt: Model.Field({ select: StoredTimestamp, json: Timestamp }),
 }) {}

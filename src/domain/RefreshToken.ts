@@ -7,7 +7,7 @@ import { IpAddress, StoredIpAddress } from "./IpAddress.ts"
 import { nullByDefault } from "./nullByDefault.ts"
 import { orNull } from "./orNull.ts"
 import { boundedText } from "./Text.ts"
-import { Timestamp } from "./Timestamp.ts"
+import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
 import { UserId } from "./User.ts"
 import { UserAgent } from "./UserAgent.ts"
 import { Uuid } from "./Uuid.ts"
@@ -30,13 +30,13 @@ export class RefreshToken extends Model.Class<RefreshToken>("RefreshToken")({
   userId: Model.Field({ select: UserId, insert: UserId, json: UserId }),
   tokenHash: Model.Field({ select: StoredTokenHash, insert: TokenHash, json: StoredTokenHash }),
   expiresAt: Model.Field({
-    select: Schema.DateTimeUtcFromDate,
+    select: StoredTimestamp,
     insert: Timestamp,
     json: Timestamp,
   }),
-  createdAt: Model.Field({ select: Schema.DateTimeUtcFromDate, json: Timestamp }),
+  createdAt: Model.Field({ select: StoredTimestamp, json: Timestamp }),
   revokedAt: Model.Field({
-    select: orNull(Schema.DateTimeUtcFromDate),
+    select: orNull(StoredTimestamp),
     update: orNull(Timestamp),
     json: orNull(Timestamp),
   }),

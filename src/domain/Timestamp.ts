@@ -1,5 +1,5 @@
 /**
- * Instants in JSON: RFC 3339 with an offset or `Z`, years 1 to 9999, real calendar dates only.
+ * Instants, in JSON and in rows.
  */
 import { DateTime, Option, Schema, SchemaGetter } from "effect"
 import { parsed } from "./parsed.ts"
@@ -29,10 +29,25 @@ const parse = (input: string): Option.Option<DateTime.Utc> => {
     : Option.some(DateTime.makeUnsafe(instant))
 }
 
-/** An instant, answered in UTC with milliseconds: `2026-01-31T12:00:00.000Z`. */
+/**
+ * An instant in JSON: RFC 3339 with an offset or `Z`, years 1 to 9999, real calendar dates only;
+ * answered in UTC with milliseconds: `2026-01-31T12:00:00.000Z`.
+ */
 export const Timestamp = Schema.String.annotate({ format: "date-time" }).pipe(
   Schema.decodeTo(Schema.DateTimeUtc, {
     decode: parsed(parse, "Expected an RFC 3339 date and time with an offset, years 1 to 9999"),
     encode: SchemaGetter.transform(DateTime.formatIso),
+  }),
+)
+
+/** An instant in a row; what `infinity` becomes is none. Every row has two or more of them. */
+export const StoredTimestamp = Schema.Date.pipe(
+  Schema.decodeTo(Schema.DateTimeUtc, {
+    decode: parsed(
+      (date: Date) =>
+        Number.isNaN(date.getTime()) ? Option.none() : Option.some(DateTime.fromDateUnsafe(date)),
+      "Expected a finite instant",
+    ),
+    encode: SchemaGetter.transform(DateTime.toDateUtc),
   }),
 )

@@ -7,7 +7,7 @@ import { Email, StoredEmail } from "./Email.ts"
 import { nullByDefault } from "./nullByDefault.ts"
 import { orNull } from "./orNull.ts"
 import { boundedText } from "./Text.ts"
-import { Timestamp } from "./Timestamp.ts"
+import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
 import { Uuid } from "./Uuid.ts"
 
 export const UserId = Uuid.pipe(Schema.brand("UserId"))
@@ -91,8 +91,8 @@ export class User extends Model.Class<User>("User")({
     update: Schema.optionalKey(Schema.Boolean),
     json: Schema.Boolean,
   }),
-  createdAt: Model.Field({ select: Schema.DateTimeUtcFromDate, json: Timestamp }),
-  updatedAt: Model.Field({ select: Schema.DateTimeUtcFromDate, json: Timestamp }),
+  createdAt: Model.Field({ select: StoredTimestamp, json: Timestamp }),
+  updatedAt: Model.Field({ select: StoredTimestamp, json: Timestamp }),
   version: Model.Field({ select: Version }),
 }) {}
 

@@ -69,6 +69,18 @@ export class InFlight extends Context.Service<InFlight, {
         const free: Array<number> = []
         let count = 0
 
+        // Looked at when somebody asks, not kept up to date with each request.
+        yield* Effect.acquireRelease(
+          Effect.sync(() =>
+            Metric.registerUnsafe(inFlightGauge, context, {
+              get: () => ({ value: count }),
+              update: () => {},
+              modify: () => {},
+            })
+          ),
+          (registration) => Effect.sync(() => registration.remove()),
+        )
+
         const observe = (name: string, started: number) => {
           let duration = durationOf.get(name)
           if (duration === undefined) {
@@ -102,7 +114,7 @@ export class InFlight extends Context.Service<InFlight, {
           isFull: () => count >= maxInFlight,
           start: ({ name, isLong, effect, answer }) => {
             const started = performance.now()
-            inFlightGauge.updateUnsafe(++count, context)
+            count++
             const fiber = runFork(effect)
             const place = free.pop() ?? pending.length
             const work: Pending = {
@@ -115,7 +127,7 @@ export class InFlight extends Context.Service<InFlight, {
             }
             pending[place] = work
             fiber.addObserver((exit) => {
-              inFlightGauge.updateUnsafe(--count, context)
+              count--
               observe(name, started)
               pending[place] = undefined
               free.push(place)

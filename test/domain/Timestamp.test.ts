@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Exit, Schema } from "effect"
-import { Timestamp } from "../../src/domain/Timestamp.ts"
+import { StoredTimestamp, Timestamp } from "../../src/domain/Timestamp.ts"
 
 const decode = Schema.decodeUnknownExit(Timestamp)
 const inUtc = (input: string) => {
@@ -87,5 +87,21 @@ describe("a timestamp", () => {
     const instant = DateTime.makeUnsafe("2026-06-01T12:00:00.123Z")
     const written = JSON.stringify(Schema.encodeSync(Timestamp)(instant))
     assert.deepStrictEqual(Schema.decodeSync(Timestamp)(JSON.parse(written)), instant)
+  })
+})
+
+describe("a timestamp in a row", () => {
+  const date = new Date("2026-06-01T12:00:00.123Z")
+
+  it("is an instant, and written as the date that it was", () => {
+    const instant = Schema.decodeSync(StoredTimestamp)(date)
+    assert.deepStrictEqual(instant, DateTime.makeUnsafe(date))
+    assert.deepStrictEqual(Schema.encodeSync(StoredTimestamp)(instant), date)
+  })
+
+  it("is refused where it is none", () => {
+    for (const input of [new Date(NaN), null, date.getTime(), date.toISOString()]) {
+      assert.isTrue(Exit.isFailure(Schema.decodeUnknownExit(StoredTimestamp)(input)))
+    }
   })
 })

@@ -2,9 +2,11 @@
  * Finds what a request target names among paths like `/v1/users/:id`.
  */
 
-/** A target without anything that can be read in more than one way. */
-const plainTarget =
-  /^(?:\/[\w.~%@:!$&'()*+,=-]+)+(?:\?(?:[\w.~%@:!$'()*,-]+=[\w.~%@:!$'()*,-]*(?:&|$))*)?$/
+/** Anything in a path that can be read in more than one way. */
+const unusual = /[^\w.~%@:!$&'()*+,=\/-]/
+
+/** A query without anything that can. */
+const plainQuery = /^(?:[\w.~%@:!$'()*,-]+=[\w.~%@:!$'()*,-]*(?:&|$))*$/
 
 interface Node<Route> {
   readonly named: Map<string, Node<Route>>
@@ -35,6 +37,7 @@ const makeNode = <Route>(): Node<Route> => ({
 const decode = (text: string) => text.includes("%") ? decodeURIComponent(text) : text
 
 const parseQuery = (query: string) => {
+  if (!plainQuery.test(query)) return undefined
   const parsed: Record<string, string> = {}
   for (const pair of query.split("&")) {
     if (pair === "") continue
@@ -72,12 +75,14 @@ export const makeRouteTable = <Route>(
   }
 
   const find = (method: string, target: string): Match<Route> | undefined => {
-    if (!plainTarget.test(target)) return undefined
+    if (!target.startsWith("/")) return undefined
     const queryStart = target.indexOf("?")
-    const path = queryStart === -1 ? target : target.slice(0, queryStart)
+    const path = target.slice(1, queryStart === -1 ? undefined : queryStart)
+    if (unusual.test(path)) return undefined
     const values: Array<string> = []
     let node = root
-    for (const segment of path.slice(1).split("/")) {
+    for (const segment of path.split("/")) {
+      if (segment === "") return undefined
       const named = node.named.get(segment)
       const next = named ?? node.parameter
       if (next === undefined) return undefined
