@@ -12,7 +12,7 @@ const countResources = (before: string) =>
       args: [
         "eval",
         "--no-check",
-        `import { AsyncResource, createHook } from "node:async_hooks"
+        `import { createHook } from "node:async_hooks"
         import process from "node:process"
         const counted = { fibers: 0, others: 0 }
         const init = (_, type) => {

@@ -147,12 +147,12 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
       })
     })
 
-  // Should the fiber be interrupted between the two, the next calls wait until patience ends, once.
+  // Counted in and out whatever happens: a call left in the count would make others wait for good.
   const goFirst = (call: Call) =>
-    Effect.suspend(() => {
+    Effect.uninterruptibleMask((restore) => {
       const statement = begin()
       load.calls++
-      return Effect.ensuring(alone(call), Effect.sync(() => end(statement, 1)))
+      return Effect.ensuring(restore(alone(call)), Effect.sync(() => end(statement, 1)))
     })
 
   const mayGoFirst = () => underWay === undefined && (load.calls + 1) * part <= 1
