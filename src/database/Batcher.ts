@@ -2,10 +2,10 @@
  * Calls that arrive while a statement is under way, as one statement together.
  *
  * A call that meets no other goes to PostgreSQL at once and alone, so that an idle service waits for
- * nothing. Whatever arrives until its answer is the next batch: the busier the service, the larger
- * the batches and the smaller the cost of each call. Where many kinds of calls share the load, each
- * kind by itself would make many small batches; so while much else is going on, a few calls wait a
- * little for more of their kind.
+ * nothing. Of whatever arrives until its answer, up to half of all calls are the next batch: the
+ * busier the service, the larger the batches and the smaller the cost of each call. Where many kinds
+ * of calls share the load, each kind by itself would make many small batches; so while much else is
+ * going on, a few calls wait a little for more of their kind.
  */
 import { Context, Effect, Option } from "effect"
 import type { SqlClient } from "effect/sql"
@@ -30,6 +30,16 @@ interface Waiting<Call, A, E> {
 
 /** Calls a batch at most: enough that more would cost each call no less. */
 const maximumSize = 128
+
+/** Calls that are never divided: PostgreSQL has more to do for two small statements than for one. */
+const undivided = 8
+
+/**
+ * How many calls the next batch has at most, of all that there are. Half of them: if all were in one,
+ * the service and PostgreSQL would wait for each other in turns, instead of each working on a half.
+ */
+const sizeLimit = (calls: number) =>
+  Math.min(maximumSize, Math.max(undivided, Math.ceil(calls / 2)))
 
 /** Milliseconds after which a statement under way, waiting for a lock perhaps, holds up no others. */
 const patience = 50
@@ -63,11 +73,13 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
   const begin = () => underWay = {}
 
   const end = (statement: object, calls: number) => {
+    if (underWay === statement) {
+      stopTimer()
+      underWay = undefined
+      if (waiting.length > 0) sendOrHold()
+    }
+    // Counted until now: whoever is answered soon asks again, and belongs to the other half.
     load.calls -= calls
-    if (underWay !== statement) return
-    stopTimer()
-    underWay = undefined
-    if (waiting.length > 0) sendOrHold()
   }
 
   const stopTimer = () => {
@@ -87,8 +99,9 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
   const sendWaiting = () => {
     stopTimer()
     underWay = undefined
-    const batch = waiting.slice(0, maximumSize)
-    waiting = waiting.slice(maximumSize)
+    const size = sizeLimit(load.calls)
+    const batch = waiting.slice(0, size)
+    waiting = waiting.slice(size)
     const [first] = batch
     if (first === undefined) return
     const statement = begin()

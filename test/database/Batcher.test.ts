@@ -253,6 +253,27 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it)
       assertSent(yield* next, "alone", [6])
     }))
 
+  it.effect("sends half of all calls at most, so that it works on the other half meanwhile", () =>
+    Effect.gen(function* () {
+      const { callEach, next, underWay, unseen } = yield* makeBusyBatcher
+      const numbers = Array.from({ length: 40 }, (_, index) => index + 2)
+      yield* callEach(numbers)
+      yield* succeed(underWay)
+      const first = yield* next
+      assertSent(first, "together", numbers.slice(0, 21))
+      assert.strictEqual(yield* unseen, 0)
+      yield* succeed(first)
+      assertSent(yield* next, "together", numbers.slice(21))
+    }))
+
+  it.effect("does not divide a few calls", () =>
+    Effect.gen(function* () {
+      const { callEach, next, underWay } = yield* makeBusyBatcher
+      yield* callEach([2, 3, 4, 5, 6, 7, 8, 9])
+      yield* succeed(underWay)
+      assertSent(yield* next, "together", [2, 3, 4, 5, 6, 7, 8, 9])
+    }))
+
   it.effect("sends more calls than a batch holds in several, each call once", () =>
     Effect.gen(function* () {
       const { callEach, next, underWay } = yield* makeBusyBatcher
