@@ -1,11 +1,14 @@
 /**
- * Spares the collector of garbage what Deno's `node:http` does to it with each request.
+ * Spares the service what Deno's `node:http` does with each request to keep time limits.
  *
  * Its list of connections, kept for the time limits of requests, is a `Map` that loses and gets an
  * entry with every request. V8 replaces the table of such a map every few dozen changes, and a
  * replaced table that has grown old keeps the requests that were in it, with all that they refer to,
  * until the next full collection: minor ones then take milliseconds instead of a tenth of one. Here
- * an entry stays for as long as its connection does, and says when no request is under way.
+ * an entry stays for as long as its connection does, and says since when no request is under way.
+ *
+ * So the time limit of idle connections needs no timers of its own, which would be started anew with
+ * each answer and stopped with each request: the list is looked at once a second.
  */
 import { Predicate } from "effect"
 import type { IncomingMessage, Server } from "node:http"
@@ -32,7 +35,29 @@ const isConnectionsList = (value: unknown): value is ConnectionsList =>
   hasMethods(value._active, ["has", "get", "set"])
 
 /** No request: none that has begun, so none that can be late. */
-const idle: Entry = { headersCompleted: true, startTime: Infinity, req: null }
+class Idle implements Entry {
+  readonly headersCompleted = true
+  readonly startTime = Infinity
+  readonly req = null
+  readonly since = performance.now()
+}
+
+/** Milliseconds between two looks at the list. */
+const interval = 1_000
+
+/**
+ * Milliseconds that an idle connection is kept beyond what its client was told: one that sends its
+ * next request at the last moment must not find the connection closed.
+ */
+const grace = 1_000
+
+/** Closes connections that have been idle for longer than the server's `keepAliveTimeout`. */
+const closeIdle = (server: Server, entries: ReadonlyMap<Socket, Entry>) => {
+  const latest = performance.now() - server.keepAliveTimeout - grace
+  entries.forEach((entry, socket) => {
+    if (entry instanceof Idle && entry.since <= latest) socket.destroy()
+  })
+}
 
 /**
  * Does so for a server that listens, and says whether it could: with a `node:http` that is made
@@ -45,10 +70,16 @@ export const keepConnectionsSteady = (server: Server): boolean => {
   if (list === undefined) return false
   const entries = list._active
   list.popActive = (socket) => {
-    if (entries.has(socket)) entries.set(socket, idle)
+    if (entries.has(socket)) entries.set(socket, new Idle())
   }
   list.popActiveIfReq = (socket, request) => {
-    if (entries.get(socket)?.req === request) entries.set(socket, idle)
+    if (entries.get(socket)?.req === request) entries.set(socket, new Idle())
   }
+  server.on("connection", (socket) => {
+    // Node calls it for nothing but the time limit of idle connections.
+    socket.setTimeout = () => socket
+  })
+  const timer = setInterval(closeIdle, interval, server, entries)
+  server.once("close", () => clearInterval(timer))
   return true
 }

@@ -1,20 +1,31 @@
 import { assert, it } from "@effect/vitest"
-import { createServer, type Server } from "node:http"
+import {
+  createServer,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from "node:http"
 import { connect, type Socket } from "node:net"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { keepConnectionsSteady } from "../../src/server/steadyConnections.ts"
 
+const answerAtOnce: RequestListener = (_, response) => response.end("done")
+
 /** A server that gives requests 200 ms to arrive, and looks every 10 ms. */
-const listening = Effect.acquireRelease(
-  Effect.callback<Server>((resume) => {
-    const server = createServer(
-      { requestTimeout: 200, headersTimeout: 200, connectionsCheckingInterval: 10 },
-      (_, response) => response.end("done"),
-    )
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-  }),
-  (server) => Effect.sync(() => server.close()),
-)
+const listening = (options: ServerOptions = {}, listener = answerAtOnce) =>
+  Effect.acquireRelease(
+    Effect.callback<Server>((resume) => {
+      const server = createServer({
+        requestTimeout: 200,
+        headersTimeout: 200,
+        connectionsCheckingInterval: 10,
+        ...options,
+      }, listener)
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close()),
+  )
 
 const connected = (server: Server) =>
   Effect.acquireRelease(
@@ -30,20 +41,25 @@ const connected = (server: Server) =>
 const send = (socket: Socket, bytes: string) =>
   Effect.callback<string>((resume) => {
     const answered = (chunk: Uint8Array) => end(String(chunk))
-    const closed = () => end("closed")
+    const ended = () => end("closed")
     const end = (text: string) => {
-      socket.off("data", answered).off("close", closed)
+      socket.off("data", answered).off("close", ended)
       resume(Effect.succeed(text))
     }
-    socket.on("data", answered).on("close", closed)
+    socket.on("data", answered).on("close", ended)
     socket.write(bytes)
+  })
+
+const closed = (socket: Socket) =>
+  Effect.callback<void>((resume) => {
+    socket.once("close", () => resume(Effect.void))
   })
 
 const request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 it.live("a request that comes in too slowly on a kept connection is still ended", () =>
   Effect.gen(function* () {
-    const server = yield* listening
+    const server = yield* listening()
     // Where this fails, `node:http` has changed: see whether it still does what this is for.
     assert.isTrue(keepConnectionsSteady(server))
     const socket = yield* connected(server)
@@ -55,7 +71,7 @@ it.live("a request that comes in too slowly on a kept connection is still ended"
 
 it.live("a connection without a request is kept longer than a request may take", () =>
   Effect.gen(function* () {
-    const server = yield* listening
+    const server = yield* listening()
     keepConnectionsSteady(server)
     const quiet = yield* connected(server)
     assert.match(yield* send(quiet, request), /^HTTP\/1\.1 200 /)
@@ -63,4 +79,37 @@ it.live("a connection without a request is kept longer than a request may take",
     const slow = yield* connected(server)
     assert.match(yield* send(slow, request.slice(0, -2)), /^(?:HTTP\/1\.1 408 |closed)/)
     assert.match(yield* send(quiet, request), /^HTTP\/1\.1 200 /)
+  }))
+
+it.live("a connection is closed when it has been idle for as long as it may be, and the grace", () =>
+  Effect.gen(function* () {
+    const server = yield* listening({ keepAliveTimeout: 50 })
+    keepConnectionsSteady(server)
+    const socket = yield* connected(server)
+    const answer = yield* send(socket, request)
+    assert.match(answer, /^HTTP\/1\.1 200 /)
+    assert.match(answer, /^connection: keep-alive$/im)
+    const answered = performance.now()
+    yield* closed(socket)
+    assert.isAtLeast(performance.now() - answered, 1_040)
+  }))
+
+it.live("a request that takes longer to answer than connections may be idle is answered", () =>
+  Effect.gen(function* () {
+    const slow: Array<ServerResponse> = []
+    const server = yield* listening(
+      { keepAliveTimeout: 50, requestTimeout: 10_000, headersTimeout: 10_000 },
+      (request, response) => {
+        if (request.url === "/slow") slow.push(response)
+        else response.end("done")
+      },
+    )
+    keepConnectionsSteady(server)
+    const [busy, idle] = [yield* connected(server), yield* connected(server)]
+    assert.match(yield* send(busy, request), /^HTTP\/1\.1 200 /)
+    const answer = yield* Effect.forkChild(send(busy, request.replace("/", "/slow")))
+    assert.match(yield* send(idle, request), /^HTTP\/1\.1 200 /)
+    yield* closed(idle)
+    slow.forEach((response) => response.end("done"))
+    assert.match(yield* Fiber.join(answer), /^HTTP\/1\.1 200 /)
   }))
