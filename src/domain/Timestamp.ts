@@ -6,22 +6,22 @@ import { parsed } from "./parsed.ts"
 
 // RFC 3339, 5.6. Leap seconds are left out: neither JavaScript nor PostgreSQL can give one back.
 const pattern =
-  /^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))$/
+  /^(\d{4}-\d\d-(\d\d))[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))$/
 
 const earliest = Date.parse("0001-01-01T00:00:00.000Z")
 const latest = Date.parse("9999-12-31T23:59:59.999Z")
 
 /**
- * Parses an instant; digits finer than a millisecond are cut. `Date` turns 30 February into
- * 2 March instead of refusing it, so the parsed date must print as it was written.
+ * Parses an instant; digits finer than a millisecond are cut. `Date` turns 30 February into 2 March,
+ * and 24:00 into the next day, instead of refusing them: the day must stay as it was written.
  */
 const parse = (input: string): Option.Option<DateTime.Utc> => {
   const match = pattern.exec(input)
   if (match === null) return Option.none()
-  const [, date, time, fraction = "", sign, hours, minutes] = match
-  const local = `${date}T${time}.${fraction.slice(0, 3).padEnd(3, "0")}Z`
-  const parsed = new Date(local)
-  if (Number.isNaN(parsed.getTime()) || parsed.toISOString() !== local) return Option.none()
+  const [, date, day, time, fraction = "", sign, hours, minutes] = match
+  const parsed = new Date(`${date}T${time}.${fraction.slice(0, 3).padEnd(3, "0")}Z`)
+  // An instant that is none has a day that is no number.
+  if (parsed.getUTCDate() !== Number(day)) return Option.none()
   const offset = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * (sign === "-" ? -1 : 1)
   const instant = parsed.getTime() - offset * 60_000
   return instant < earliest || instant > latest
