@@ -95,8 +95,8 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
           const creating = yield* Effect.forkChild(
             outcomes(wanted.map((user) => users.create(user))),
           )
-          // The first, alone, and the others together.
-          yield* eventually(Effect.map(waiting, ({ length }) => length === 2))
+          // The first, alone, and the others in two groups.
+          yield* eventually(Effect.map(waiting, ({ length }) => length === 3))
           const [statements, found] = yield* counted(Effect.andThen(
             sql`SELECT pg_terminate_backend(pid) FROM (${waiting}) AS waiting`,
             Fiber.join(creating),
