@@ -20,14 +20,17 @@ export interface Request {
 }
 
 const ids = ["1", "2", "3", "4", "f"].map((digit) => `${digit}0000000-0000-4000-8000-00000000000f`)
+// Enough values that are free for rows to be created, whatever else is wrong with most requests.
+const free = Array.from({ length: 12 }, (_, index) => index + 10)
 const emails = [
   "ada@example.com",
   "a+b@example.com",
   "a%2Bb/c?d#e@example.com",
   "o'b@example.com",
   `${"a".repeat(242)}@example.com`,
+  ...free.map((number) => `free.${number}@example.com`),
 ]
-const googleIds = ["g", "a/b+c %2B", "é".repeat(255), "G"]
+const googleIds = ["g", "a/b+c %2B", "é".repeat(255), "G", ...free.map((number) => `g${number}`)]
 const hashes = ["h1", "a/b", "50%", "a+b %2B", "😀", "h2", "H2", "h".repeat(512)]
 
 /** Of the values that requests are made of, those of rows that should be there. */
@@ -44,7 +47,10 @@ export const existing = {
 const examples: Readonly<Record<string, ReadonlyArray<string>>> = {
   "id": [...ids, ...ids, "FFFFFFFF-FFFF-4FFF-BFFF-FFFFFFFFFFFF"],
   "userId": ids,
-  "idempotency-key": ids,
+  "idempotency-key": [
+    ...ids,
+    ...free.map((number) => `000000${number}-0000-4000-8000-00000000000f`),
+  ],
   "email": [...emails, "ADA@example.com"],
   "googleId": googleIds,
   "tokenHash": hashes,
