@@ -31,9 +31,6 @@ export const runOn = (url: URL, statements: ReadonlyArray<string>) =>
     Effect.mapError(failure("The database refused a statement")),
   )
 
-/** Where the embedded server says what it does. */
-export const serverLog = `${cache}/postgres/postgres/postgres.log`
-
 /** Drops what earlier runs have left behind that were killed. */
 const dropLeftovers = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -43,7 +40,9 @@ const dropLeftovers = Effect.gen(function* () {
 })
 
 /** A durable server that nobody else uses. */
-export const embedded = (settings: Pick<EmbeddedPostgresOptions, "sharedBuffers"> = {}) =>
+export const embedded = (
+  settings: Partial<Pick<EmbeddedPostgresOptions, "dataDir" | "sharedBuffers">> = {},
+) =>
   Effect.gen(function* () {
     const context = yield* Layer.build(
       EmbeddedPostgres.layer({

@@ -4,11 +4,12 @@
  */
 import { Effect } from "effect"
 import { contestants } from "../contestants.ts"
-import { Database, runOn, serverLog } from "../Database.ts"
+import { Database, runOn } from "../Database.ts"
 import type { Size } from "../data.ts"
 import type { Operation } from "../operations.ts"
 import * as Server from "../Server.ts"
 import { prepare } from "./operations.ts"
+import { serverLog } from "./server.ts"
 
 /** The last one's plans count: by then a session may prefer a plan that is good for all values. */
 const requests = 10

@@ -96,9 +96,14 @@ export const render = (report: Report) => {
   const text = [
     "# Results of `deno task bench:growth`",
     `${new Date().toISOString().slice(0, 10)}, ${Machine.describe()}. PostgreSQL ` +
-    `${report.version}, durable, with ${report.sharedBuffers} of shared_buffers. Users, refresh tokens and login attempts have as many rows each as ` +
+    `${report.version}, fsync and synchronous_commit on, full_page_writes off, with ` +
+    `${report.sharedBuffers} of shared_buffers, in which all tables and indexes are from the start. ` +
+    `Users, refresh tokens and login attempts have as many rows each as ` +
     `the column says, in databases of one server; the requests are spread over all of them. Medians ` +
     `of ${report.rounds} rounds that interleave the sizes.`,
+    "After a checkpoint, the first change of each page writes the whole page into WAL unless " +
+    "full_page_writes is off. Runs of seconds would be all first changes in large tables and hardly " +
+    "any in small ones; between checkpoints minutes apart they are few.",
     verdict,
     many.text,
     one.text,

@@ -8,7 +8,7 @@ import { Command, Flag } from "effect/cli"
 import denoJson from "../../deno.json" with { type: "json" }
 import { runMain } from "../../src/runMain.ts"
 import { cache, contestants } from "../contestants.ts"
-import { Database, embedded } from "../Database.ts"
+import { Database } from "../Database.ts"
 import { cleanUp, type Size } from "../data.ts"
 import { chosen } from "../chosen.ts"
 import { Failure } from "../Failure.ts"
@@ -20,11 +20,9 @@ import { fill, requireSpace } from "./fill.ts"
 import { all, prepare, requestsOf } from "./operations.ts"
 import * as Plans from "./plans.ts"
 import * as Report from "./report.ts"
+import * as GrowthServer from "./server.ts"
 
 const connections = 64
-
-/** A quarter of the memory, as PostgreSQL's documentation advises for a server that is in use. */
-const sharedBuffers = `${Math.floor(Deno.systemMemoryInfo().total / 4 / 1024 ** 2)}MB`
 
 const names = all.map(({ name }) => name)
 
@@ -89,7 +87,7 @@ const growth = Effect.fnUntraced(function* (options: Flags) {
   const wanted = yield* chosen(options.operations, names)
   const operations = all.filter(({ name }) => wanted.includes(name))
   yield* requireSpace(rows.reduce((sum, count) => sum + count, 0))
-  const postgres = yield* embedded({ sharedBuffers })
+  const postgres = yield* GrowthServer.start
   const stages = yield* Effect.forEach(rows, (count) => makeStage(postgres, count))
   let runs = 0
 
@@ -142,7 +140,7 @@ const growth = Effect.fnUntraced(function* (options: Flags) {
     connections,
     rounds: options.rounds,
     version: stages[0]!.database.version,
-    sharedBuffers,
+    sharedBuffers: GrowthServer.sharedBuffers,
     samples,
     plans,
   })
