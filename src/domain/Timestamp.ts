@@ -29,6 +29,23 @@ const parse = (input: string): Option.Option<DateTime.Utc> => {
     : Option.some(DateTime.makeUnsafe(instant))
 }
 
+const digits = (length: number) =>
+  Array.from({ length: 10 ** length }, (_, number) => String(number).padStart(length, "0"))
+
+const two = digits(2)
+const three = digits(3)
+
+/** What `Date.toISOString` prints, in a third of the time: V8 leaves printing to C's `snprintf`. */
+const format = (instant: DateTime.Utc): string => {
+  const date = DateTime.toDateUtc(instant)
+  const year = date.getUTCFullYear()
+  if (year < 1_000 || year > 9_999) return date.toISOString()
+  const [month, day] = [two[date.getUTCMonth() + 1], two[date.getUTCDate()]]
+  const [hours, minutes] = [two[date.getUTCHours()], two[date.getUTCMinutes()]]
+  const [seconds, millis] = [two[date.getUTCSeconds()], three[date.getUTCMilliseconds()]]
+  return `${year}-${month}-${day}T${hours}:${minutes}:${seconds}.${millis}Z`
+}
+
 /**
  * An instant in JSON: RFC 3339 with an offset or `Z`, years 1 to 9999, real calendar dates only;
  * answered in UTC with milliseconds: `2026-01-31T12:00:00.000Z`.
@@ -36,7 +53,7 @@ const parse = (input: string): Option.Option<DateTime.Utc> => {
 export const Timestamp = Schema.String.annotate({ format: "date-time" }).pipe(
   Schema.decodeTo(Schema.DateTimeUtc, {
     decode: parsed(parse, "Expected an RFC 3339 date and time with an offset, years 1 to 9999"),
-    encode: SchemaGetter.transform(DateTime.formatIso),
+    encode: SchemaGetter.transform(format),
   }),
 )
 

@@ -83,6 +83,17 @@ describe("a timestamp", () => {
     }
   })
 
+  it("is printed as Date prints it, in any year", () => {
+    const [first, last] = [Date.parse("0001-01-01T00:00:00Z"), Date.parse("9999-12-31T23:59:59Z")]
+    // Years, days, hours and so on all differ from one to the next.
+    for (let millis = first; millis <= last; millis += 31_555_123_457) {
+      assert.strictEqual(
+        Schema.encodeSync(Timestamp)(DateTime.makeUnsafe(millis)),
+        new Date(millis).toISOString(),
+      )
+    }
+  })
+
   it("survives JSON", () => {
     const instant = DateTime.makeUnsafe("2026-06-01T12:00:00.123Z")
     const written = JSON.stringify(Schema.encodeSync(Timestamp)(instant))
