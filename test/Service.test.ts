@@ -44,7 +44,8 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the service", (it) => 
       const listing = yield* Effect.scoped(Effect.gen(function* () {
         yield* lockTable(connection, "users", "ACCESS EXCLUSIVE")
         const listing = yield* Effect.forkChild(answered(stage, 200, listUsers))
-        yield* untilWaiting("users", 1)
+        // What ends too early says why.
+        yield* Effect.raceFirst(untilWaiting("users", 1), Fiber.join(listing))
         const { answer } = yield* answered(stage, 200, cleanUp)
         assert.deepStrictEqual(answer.json, { deleted: 0 })
         assert.isUndefined(listing.pollUnsafe())
@@ -64,7 +65,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the service", (it) => 
             concurrency: "unbounded",
           }),
         )
-        yield* untilWaiting("refresh_tokens", 2)
+        yield* Effect.raceFirst(untilWaiting("refresh_tokens", 2), Fiber.join(cleanUps))
         yield* answered(stage, 200, listUsers)
         assert.isUndefined(cleanUps.pollUnsafe())
         return cleanUps
