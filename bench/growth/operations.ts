@@ -99,10 +99,9 @@ export const all: ReadonlyArray<Operation> = [...single, ...further]
 export const requestsOf = ({ name, kind }: Operation) => {
   if (name.startsWith("clean up")) return { many: 0, one: 1 }
   if (name.startsWith("50")) return { many: 1_000, one: 300 }
-  return name === "revoke all of a user"
-    ? { many: 1_000, one: 300 }
-    // Few enough writes for the smallest tables to stay about as small as they are.
-    : { many: kind === "read" ? 10_000 : 3_000, one: 300 }
+  if (name === "revoke all of a user") return { many: 1_000, one: 300 }
+  // Few enough writes for the smallest tables to stay about as small as they are.
+  return { many: kind === "read" ? 10_000 : 3_000, one: 300 }
 }
 
 /**

@@ -40,10 +40,10 @@ const format = (instant: DateTime.Utc): string => {
   const date = DateTime.toDateUtc(instant)
   const year = date.getUTCFullYear()
   if (year < 1_000 || year > 9_999) return date.toISOString()
-  const [month, day] = [two[date.getUTCMonth() + 1], two[date.getUTCDate()]]
-  const [hours, minutes] = [two[date.getUTCHours()], two[date.getUTCMinutes()]]
-  const [seconds, millis] = [two[date.getUTCSeconds()], three[date.getUTCMilliseconds()]]
-  return `${year}-${month}-${day}T${hours}:${minutes}:${seconds}.${millis}Z`
+  const day = `${year}-${two[date.getUTCMonth() + 1]}-${two[date.getUTCDate()]}`
+  const minute = `${two[date.getUTCHours()]}:${two[date.getUTCMinutes()]}`
+  const second = `${two[date.getUTCSeconds()]}.${three[date.getUTCMilliseconds()]}`
+  return `${day}T${minute}:${second}Z`
 }
 
 /**

@@ -75,9 +75,11 @@ export const makeRouteTable = <Route>(
         parameters.push(segment.slice(1))
         node = node.parameter ??= makeNode()
       } else {
-        const known = node.named.find(([name]) => name === segment)?.[1]
-        const next = known ?? makeNode()
-        if (known === undefined) node.named.push([segment, next])
+        let next = findNamed(node, segment, 0, segment.length)
+        if (next === undefined) {
+          next = makeNode()
+          node.named.push([segment, next])
+        }
         node = next
       }
     }
