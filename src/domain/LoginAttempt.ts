@@ -9,20 +9,22 @@ import { nullByDefault } from "./nullByDefault.ts"
 import { orNull } from "./orNull.ts"
 import { boundedText } from "./Text.ts"
 import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
-import { UserId } from "./User.ts"
+import { StoredUserId, UserId } from "./User.ts"
 import { UserAgent } from "./UserAgent.ts"
-import { Uuid } from "./Uuid.ts"
+import { StoredUuid, Uuid } from "./Uuid.ts"
 
 export const LoginAttemptId = Uuid.pipe(Schema.brand("LoginAttemptId"))
 export type LoginAttemptId = typeof LoginAttemptId.Type
 
+export const StoredLoginAttemptId = StoredUuid.pipe(Schema.brand("LoginAttemptId"))
+
 /** One attempt. It is kept when its user is deleted: then `userId` is null. */
 export class LoginAttempt extends Model.Class<LoginAttempt>("LoginAttempt")({
-  id: Model.GeneratedByDb(LoginAttemptId),
+  id: Model.GeneratedByDb(StoredLoginAttemptId),
   userId: Model.Field({
-    select: orNull(UserId),
+    select: orNull(StoredUserId),
     insert: nullByDefault(UserId),
-    json: orNull(UserId),
+    json: orNull(StoredUserId),
   }),
   email: Model.Field({ select: StoredEmail, insert: Email, json: StoredEmail }),
   ipAddress: Model.Field({ select: StoredIpAddress, insert: IpAddress, json: StoredIpAddress }),

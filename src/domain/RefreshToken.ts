@@ -8,26 +8,28 @@ import { nullByDefault } from "./nullByDefault.ts"
 import { orNull } from "./orNull.ts"
 import { boundedText } from "./Text.ts"
 import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
-import { UserId } from "./User.ts"
+import { StoredUserId, UserId } from "./User.ts"
 import { UserAgent } from "./UserAgent.ts"
-import { Uuid } from "./Uuid.ts"
+import { StoredUuid, Uuid } from "./Uuid.ts"
 
 export const RefreshTokenId = Uuid.pipe(Schema.brand("RefreshTokenId"))
 export type RefreshTokenId = typeof RefreshTokenId.Type
+
+export const StoredRefreshTokenId = StoredUuid.pipe(Schema.brand("RefreshTokenId"))
 
 /** What the auth service made of the token, at most 512 characters; compared byte by byte. */
 export const TokenHash = boundedText(512).pipe(Schema.brand("TokenHash"))
 export type TokenHash = typeof TokenHash.Type
 
-const StoredTokenHash = Schema.String.pipe(Schema.brand("TokenHash"))
+export const StoredTokenHash = Schema.String.pipe(Schema.brand("TokenHash"))
 
 /**
  * A refresh token. It ends by expiring or by being revoked; a rotation revokes it and names its
  * successor.
  */
 export class RefreshToken extends Model.Class<RefreshToken>("RefreshToken")({
-  id: Model.GeneratedByDb(RefreshTokenId),
-  userId: Model.Field({ select: UserId, insert: UserId, json: UserId }),
+  id: Model.GeneratedByDb(StoredRefreshTokenId),
+  userId: Model.Field({ select: StoredUserId, insert: UserId, json: StoredUserId }),
   tokenHash: Model.Field({ select: StoredTokenHash, insert: TokenHash, json: StoredTokenHash }),
   expiresAt: Model.Field({
     select: StoredTimestamp,
@@ -51,7 +53,7 @@ export class RefreshToken extends Model.Class<RefreshToken>("RefreshToken")({
     json: orNull(StoredIpAddress),
   }),
   /** The token that replaced this one; null unless it was rotated. */
-  successorId: Model.Field({ select: orNull(RefreshTokenId) }),
+  successorId: Model.Field({ select: orNull(StoredRefreshTokenId) }),
   /** Whether the token was valid by the database's clock when the row was read. */
   wasValid: Model.Field({ select: Schema.Boolean }),
 }) {

@@ -8,10 +8,12 @@ import { nullByDefault } from "./nullByDefault.ts"
 import { orNull } from "./orNull.ts"
 import { boundedText } from "./Text.ts"
 import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
-import { Uuid } from "./Uuid.ts"
+import { StoredUuid, Uuid } from "./Uuid.ts"
 
 export const UserId = Uuid.pipe(Schema.brand("UserId"))
 export type UserId = typeof UserId.Type
+
+export const StoredUserId = StoredUuid.pipe(Schema.brand("UserId"))
 
 /** How an account signs in; the labels of `auth_provider_enum`. */
 export const AuthProvider = Schema.Literals(["email", "google"])
@@ -21,7 +23,7 @@ export type AuthProvider = typeof AuthProvider.Type
 export const GoogleId = boundedText(255).pipe(Schema.brand("GoogleId"))
 export type GoogleId = typeof GoogleId.Type
 
-const StoredGoogleId = Schema.String.pipe(Schema.brand("GoogleId"))
+export const StoredGoogleId = Schema.String.pipe(Schema.brand("GoogleId"))
 
 const FullName = boundedText(200)
 
@@ -72,7 +74,7 @@ const nullable = <
  * written with psql must stay readable.
  */
 export class User extends Model.Class<User>("User")({
-  id: Model.GeneratedByDb(UserId),
+  id: Model.GeneratedByDb(StoredUserId),
   email: required(Email, StoredEmail),
   fullName: nullable(FullName, Schema.String),
   passwordHash: Model.Field({

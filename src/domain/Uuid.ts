@@ -11,3 +11,6 @@ export const Uuid = Schema.String.check(
 ).annotate({ format: "uuid" }).pipe(
   Schema.decodeTo(Schema.String, SchemaTransformation.toLowerCase()),
 )
+
+/** A UUID read from the database, whose type admits nothing else. */
+export const StoredUuid = Schema.String.annotate({ format: "uuid" })

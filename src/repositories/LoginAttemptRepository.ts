@@ -6,9 +6,11 @@ import { SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, loginAttemptConstraints } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
+import { StoredEmail } from "../domain/Email.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
-import { LoginAttempt, LoginAttemptId } from "../domain/LoginAttempt.ts"
-import type { UserId, UserNotFound } from "../domain/User.ts"
+import { LoginAttempt, LoginAttemptId, StoredLoginAttemptId } from "../domain/LoginAttempt.ts"
+import { orNull } from "../domain/orNull.ts"
+import { StoredUserId, type UserId, type UserNotFound } from "../domain/User.ts"
 import { makeFailureCounters, type Origin } from "./countFailures.ts"
 import { type CleanUpOptions, deleteInBatches } from "./deleteInBatches.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
@@ -87,7 +89,14 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
       // Only for users whom nobody is about to delete or lock; the others have to wait for that.
       const insertMany = SqlSchema.findAll({
         Request: Schema.fromJsonString(
-          Schema.Array(Schema.Struct({ ...LoginAttempt.insert.fields, id: LoginAttemptId })),
+          Schema.Array(
+            Schema.Struct({
+              ...LoginAttempt.insert.fields,
+              id: StoredLoginAttemptId,
+              userId: orNull(StoredUserId),
+              email: StoredEmail,
+            }),
+          ),
         ),
         Result: LoginAttempt,
         execute: (attempts) =>

@@ -22,6 +22,7 @@ import {
   type RefreshTokenReused,
   type RefreshTokenRevoked,
   type SelfRotation,
+  StoredTokenHash,
   type Successor,
   TokenHash,
   type TokenHashTaken,
@@ -107,7 +108,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
       const findByTokenHash = yield* makeLookUp(sql, {
         name: "RefreshTokenRepository.findByTokenHash",
         find: SqlSchema.findAll({
-          Request: Schema.Array(TokenHash),
+          Request: Schema.Array(StoredTokenHash),
           Result: RefreshToken,
           execute: (hashes) =>
             sql`SELECT ${columns} FROM refresh_tokens WHERE token_hash = ANY(${hashes}::text[])`,

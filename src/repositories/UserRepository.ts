@@ -10,7 +10,16 @@ import type { Email } from "../domain/Email.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import { orNull } from "../domain/orNull.ts"
 import type { Page, Place } from "../domain/Page.ts"
-import { GoogleId, User, UserId, UserNotFound, Version, VersionMismatch } from "../domain/User.ts"
+import {
+  type GoogleId,
+  StoredGoogleId,
+  StoredUserId,
+  User,
+  UserId,
+  UserNotFound,
+  Version,
+  VersionMismatch,
+} from "../domain/User.ts"
 import { type CreateUserOptions, makeCreateUser } from "./createUser.ts"
 import { makeLookUp } from "./lookUp.ts"
 import { pageOf, startAfter } from "./paging.ts"
@@ -62,7 +71,7 @@ export class UserRepository extends Context.Service<UserRepository, {
       const getById = yield* makeLookUp(sql, {
         name: "UserRepository.getById",
         find: SqlSchema.findAll({
-          Request: Schema.Array(UserId),
+          Request: Schema.Array(StoredUserId),
           Result: User,
           execute: (ids) => sql`SELECT ${columns} FROM users WHERE id = ANY(${ids}::uuid[])`,
         }),
@@ -84,7 +93,7 @@ export class UserRepository extends Context.Service<UserRepository, {
       const getByGoogleId = yield* makeLookUp(sql, {
         name: "UserRepository.getByGoogleId",
         find: SqlSchema.findAll({
-          Request: Schema.Array(GoogleId),
+          Request: Schema.Array(StoredGoogleId),
           Result: User,
           execute: (googleIds) =>
             sql`SELECT ${columns} FROM users WHERE google_id = ANY(${googleIds}::text[])`,

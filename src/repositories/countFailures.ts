@@ -8,7 +8,7 @@ import { interpretErrors } from "../database/Constraints.ts"
 import { Email } from "../domain/Email.ts"
 import type { IpAddress } from "../domain/IpAddress.ts"
 import { orNull } from "../domain/orNull.ts"
-import { UserId, UserNotFound } from "../domain/User.ts"
+import { StoredUserId, type UserId, UserNotFound } from "../domain/User.ts"
 import { retryRead } from "./retryRead.ts"
 
 /** Whose failures are counted: those with this address, from this host, or both at once. */
@@ -32,7 +32,7 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
 
   const countUsers = SqlSchema.findAll({
     Request: Schema.Struct({
-      userIds: Schema.Array(UserId),
+      userIds: Schema.Array(StoredUserId),
       minutes: Schema.Array(Schema.Number),
     }),
     Result: Schema.Struct({ position: Schema.Number, count: Schema.Number }),

@@ -5,7 +5,13 @@ import { Effect, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
-import { RefreshToken, RefreshTokenId } from "../domain/RefreshToken.ts"
+import {
+  RefreshToken,
+  RefreshTokenId,
+  StoredRefreshTokenId,
+  StoredTokenHash,
+} from "../domain/RefreshToken.ts"
+import { StoredUserId } from "../domain/User.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce, keyFields } from "./Idempotency.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
@@ -60,7 +66,14 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
 
   const insertMany = SqlSchema.findAll({
     Request: Schema.fromJsonString(
-      Schema.Array(Schema.Struct({ ...RefreshToken.insert.fields, id: RefreshTokenId })),
+      Schema.Array(
+        Schema.Struct({
+          ...RefreshToken.insert.fields,
+          id: StoredRefreshTokenId,
+          userId: StoredUserId,
+          tokenHash: StoredTokenHash,
+        }),
+      ),
     ),
     Result: RefreshToken,
     execute: (tokens) =>

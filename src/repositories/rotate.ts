@@ -14,6 +14,8 @@ import {
   RefreshTokenReused,
   RefreshTokenRevoked,
   SelfRotation,
+  StoredRefreshTokenId,
+  StoredTokenHash,
   Successor,
   TokenHash,
 } from "../domain/RefreshToken.ts"
@@ -96,7 +98,12 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
   const replaceWhereFree = SqlSchema.findAll({
     Request: Schema.fromJsonString(
       Schema.Array(
-        Schema.Struct({ ...Successor.fields, id: RefreshTokenId, replaces: TokenHash }),
+        Schema.Struct({
+          ...Successor.fields,
+          id: StoredRefreshTokenId,
+          tokenHash: StoredTokenHash,
+          replaces: StoredTokenHash,
+        }),
       ),
     ),
     Result: RefreshToken,
