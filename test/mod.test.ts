@@ -41,7 +41,7 @@ describe("another program", () => {
       const user = yield* users.create(Latchkey.User.insert.make({
         email,
         authProvider: "email",
-        passwordHash: Redacted.make("hash", { label: "passwordHash" }),
+        passwordHash: Redacted.make("hash"),
       }))
       yield* attempts.create(
         Latchkey.LoginAttempt.insert.make({ userId: user.id, email, ipAddress, success: false }),

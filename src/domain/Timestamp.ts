@@ -8,6 +8,9 @@ import { parsed } from "./parsed.ts"
 const pattern =
   /^(\d{4}-\d\d-(\d\d))[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))$/
 
+/** As instants are answered: most are sent so as well, and can be left as they are. */
+const canonical = /^.{10}T.{8}\.\d{3}Z$/
+
 const earliest = Date.parse("0001-01-01T00:00:00.000Z")
 const latest = Date.parse("9999-12-31T23:59:59.999Z")
 
@@ -19,7 +22,9 @@ const parse = (input: string): Option.Option<DateTime.Utc> => {
   const match = pattern.exec(input)
   if (match === null) return Option.none()
   const [, date, day, time, fraction = "", sign, hours, minutes] = match
-  const parsed = new Date(`${date}T${time}.${fraction.slice(0, 3).padEnd(3, "0")}Z`)
+  const parsed = new Date(
+    canonical.test(input) ? input : `${date}T${time}.${fraction.slice(0, 3).padEnd(3, "0")}Z`,
+  )
   // An instant that is none has a day that is no number.
   if (parsed.getUTCDate() !== Number(day)) return Option.none()
   const offset = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * (sign === "-" ? -1 : 1)

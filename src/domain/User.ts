@@ -6,6 +6,7 @@ import { Model } from "effect/schema"
 import { Email, StoredEmail } from "./Email.ts"
 import { nullByDefault } from "./nullByDefault.ts"
 import { orNull } from "./orNull.ts"
+import { PasswordHash, StoredPasswordHash } from "./PasswordHash.ts"
 import { boundedText } from "./Text.ts"
 import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
 import { StoredUuid, Uuid } from "./Uuid.ts"
@@ -26,10 +27,6 @@ export type GoogleId = typeof GoogleId.Type
 export const StoredGoogleId = Schema.String.pipe(Schema.brand("GoogleId"))
 
 const FullName = boundedText(200)
-
-/** What a password hasher returned, in whatever format; never interpreted here. */
-const PasswordHash = Schema.RedactedFromValue(boundedText(1024), { label: "passwordHash" })
-const StoredPasswordHash = Schema.RedactedFromValue(Schema.String, { label: "passwordHash" })
 
 /**
  * Which state of a row this is: another one after every change, whoever made it. Opaque: versions

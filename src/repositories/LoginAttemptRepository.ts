@@ -6,7 +6,6 @@ import { SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, loginAttemptConstraints } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
-import { StoredEmail } from "../domain/Email.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import { LoginAttempt, LoginAttemptId, StoredLoginAttemptId } from "../domain/LoginAttempt.ts"
 import { orNull } from "../domain/orNull.ts"
@@ -94,7 +93,6 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
               ...LoginAttempt.insert.fields,
               id: StoredLoginAttemptId,
               userId: orNull(StoredUserId),
-              email: StoredEmail,
             }),
           ),
         ),

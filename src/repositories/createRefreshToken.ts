@@ -5,12 +5,7 @@ import { Effect, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
-import {
-  RefreshToken,
-  RefreshTokenId,
-  StoredRefreshTokenId,
-  StoredTokenHash,
-} from "../domain/RefreshToken.ts"
+import { RefreshToken, RefreshTokenId, StoredRefreshTokenId } from "../domain/RefreshToken.ts"
 import { StoredUserId } from "../domain/User.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce, keyFields } from "./Idempotency.ts"
@@ -71,7 +66,6 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
           ...RefreshToken.insert.fields,
           id: StoredRefreshTokenId,
           userId: StoredUserId,
-          tokenHash: StoredTokenHash,
         }),
       ),
     ),

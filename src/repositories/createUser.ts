@@ -6,7 +6,6 @@ import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, userConstraints } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
-import { StoredEmail } from "../domain/Email.ts"
 import { StoredUserId, User, UserId } from "../domain/User.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce, keyFields } from "./Idempotency.ts"
@@ -55,9 +54,7 @@ export const makeCreateUser = Effect.fnUntraced(function* (
   // Sorted, so that two services that add the same addresses don't wait for each other.
   const insertMany = SqlSchema.findAll({
     Request: Schema.fromJsonString(
-      Schema.Array(
-        Schema.Struct({ ...User.insert.fields, id: StoredUserId, email: StoredEmail }),
-      ),
+      Schema.Array(Schema.Struct({ ...User.insert.fields, id: StoredUserId })),
     ),
     Result: User,
     execute: (users) =>

@@ -101,7 +101,6 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
         Schema.Struct({
           ...Successor.fields,
           id: StoredRefreshTokenId,
-          tokenHash: StoredTokenHash,
           replaces: StoredTokenHash,
         }),
       ),

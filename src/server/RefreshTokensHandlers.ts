@@ -11,7 +11,7 @@ import type { HandlersOf } from "./HandlersOf.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
 
 /** The database's verdict, so that every route agrees at every instant. */
-const toJson = ({ wasValid, ...token }: RefreshToken) => ({ ...token, isValid: wasValid })
+const toJson = (token: RefreshToken) => ({ ...token, isValid: token.wasValid })
 
 const orNotFound = (found: Effect.Effect<Option.Option<RefreshToken>, DatabaseUnavailable>) =>
   Effect.flatMap(

@@ -238,7 +238,10 @@ layer(TestDatabase.layerRepositories)("what nobody foresaw", (it) => {
       const tokens = yield* RefreshTokenRepository
       const tooLong = TokenHash.make("token-secret".repeat(100), { disableChecks: true })
 
-      const { defect, cause } = yield* defectOf(tokens.getByTokenHash(tooLong))
+      const { userId } = yield* aSavedToken()
+      const { defect, cause } = yield* defectOf(
+        tokens.create({ ...aToken(userId), tokenHash: tooLong }),
+      )
       assert.instanceOf(defect, UnexpectedDatabaseError)
       assertDiscreet(printed(cause))
     }))

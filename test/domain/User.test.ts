@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Exit, Redacted, Schema } from "effect"
 import { inspect } from "node:util"
+import { Email } from "../../src/domain/Email.ts"
 import { User, UserId } from "../../src/domain/User.ts"
 
 const body = { email: "ada@example.com", authProvider: "email", passwordHash: "secret-hash" }
@@ -42,6 +43,17 @@ describe("a new user", () => {
     assert.isTrue(isTaken({ passwordHash: "x".repeat(1_024) }))
     assert.isFalse(isTaken({ passwordHash: "x".repeat(1_025) }))
     assert.isFalse(isTaken({ passwordHash: "" }))
+  })
+
+  it("has a password hash that is held against the same rules on its way to the database", () => {
+    const isSent = (passwordHash: Redacted.Redacted<string>) =>
+      Exit.isSuccess(Schema.encodeUnknownExit(User.insert)({ ...user, passwordHash }))
+    const user = User.insert.make({ email: Email.make("ada@example.com"), authProvider: "google" })
+    assert.isTrue(isSent(Redacted.make("x".repeat(1_024))))
+    assert.isTrue(isSent(Redacted.make("hash", { label: "a label of the caller's" })))
+    assert.isFalse(isSent(Redacted.make("x".repeat(1_025))))
+    assert.isFalse(isSent(Redacted.make("")))
+    assert.isFalse(isSent(Redacted.make("a\0b")))
   })
 
   it("has a Google id of 1 to 255 characters", () => {
