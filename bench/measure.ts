@@ -71,7 +71,7 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
     const { name } = server.contestant
     const { operation, connections, warmUp, seconds } = load
     const { run, requests } = yield* prepare(name, load)
-    if (operation.kind !== "read") yield* settle
+    yield* settle
     const result = yield* generator.run({
       operation: operation.name,
       port: server.port,
@@ -101,7 +101,7 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
     const { operation, connections, seconds } = load
     // It takes a second and more beyond what it is asked to.
     const { run, requests } = yield* prepare(pgbenchName, { ...load, warmUp: 2 })
-    if (operation.kind !== "read") yield* settle
+    yield* settle
     const { answered, ...result } = yield* Pgbench.measure({
       url: database.url,
       operation: operation.name,
@@ -133,7 +133,7 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
     ...plan.pgbench ? [{ name: pgbenchName, covers: Pgbench.covers, run: ofPgbench }] : [],
   ]
 
-  /** Each server answers some of everything before it is measured. */
+  /** Each server answers some of everything before it is measured; compilers take their time. */
   const warmUp = Effect.forEach(
     plan.servers,
     (server) =>
@@ -142,7 +142,7 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
           operation,
           connections: plan.connections,
           warmUp: 0,
-          seconds: plan.warmUp,
+          seconds: plan.warmUp * 3,
         })),
   )
 

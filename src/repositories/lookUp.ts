@@ -10,7 +10,7 @@ import { retryRead } from "./retryRead.ts"
 interface LookUp<Key, Row> {
   /** What a trace calls it. */
   readonly name: string
-  /** Those rows that there are, in any order, for keys without repetitions. */
+  /** Those rows that there are, in any order, each once. */
   readonly find: (
     keys: ReadonlyArray<Key>,
   ) => Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | Schema.SchemaError>
@@ -26,7 +26,7 @@ export const makeLookUp = <Key, Row>(
   const findRows = (keys: ReadonlyArray<Key>) => find(keys).pipe(retryRead(sql), interpretErrors())
 
   const findEach = (keys: ReadonlyArray<Key>) =>
-    Effect.map(findRows([...new Set(keys)]), (rows) => {
+    Effect.map(findRows(keys), (rows) => {
       const byKey = new Map(rows.map((row): [Key | null, Row] => [keyOf(row), row]))
       return keys.map((key) => Option.some(Option.fromUndefinedOr(byKey.get(key))))
     })
