@@ -13,13 +13,13 @@ const readAll = Effect.fnUntraced(function* <E, R>(
   path: string,
   between: (page: number, items: ReadonlyArray<JsonObject>) => Effect.Effect<unknown, E, R>,
 ) {
-  const seen: Array<unknown> = []
+  const seen: Array<string> = []
   let cursor: string | null = null
   let pages = 0
   do {
     const query: string = cursor === null ? "" : `cursor=${encodeURIComponent(cursor)}`
     const page = assertPage(yield* get(joined(path, query)))
-    seen.push(...page.items.map((item) => item["id"]))
+    seen.push(...ids(page.items))
     cursor = page.nextCursor
     yield* between(pages++, page.items)
   } while (cursor !== null)
@@ -30,11 +30,21 @@ const nothing = () => Effect.void
 
 const ids = (items: ReadonlyArray<JsonObject>) => items.map((item) => String(item["id"]))
 
+/** Creates rows one after the other; their ids in a list's order, since two may share an instant. */
+const createEach = Effect.fnUntraced(function* <E, R>(
+  count: number,
+  create: () => Effect.Effect<JsonObject, E, R>,
+) {
+  const rows: Array<JsonObject> = []
+  for (let n = 0; n < count; n++) rows.push(yield* create())
+  const placeOf = ({ createdAt, id }: JsonObject) => `${createdAt} ${id}`
+  return ids(rows.sort((one, other) => placeOf(one) < placeOf(other) ? -1 : 1))
+})
+
 layer(TestService)("GET /v1/users", (it) => {
   it.effect("gives every user exactly once, the oldest first, whatever the size of a page", () =>
     Effect.gen(function* () {
-      const created: Array<unknown> = []
-      for (let n = 0; n < 7; n++) created.push((yield* createUser())["id"])
+      const created = yield* createEach(7, createUser)
       for (const limit of [1, 2, 3, 7, 100]) {
         const seen = yield* readAll(`/v1/users?limit=${limit}`, nothing)
         assert.strictEqual(new Set(seen).size, seen.length)
@@ -94,21 +104,19 @@ layer(TestService)("GET /v1/users", (it) => {
 layer(TestService)("lists", (it) => {
   it.effect("go on when the cursor's row was deleted, and miss nothing", () =>
     Effect.gen(function* () {
-      const created: Array<string> = []
-      for (let n = 0; n < 6; n++) created.push(String((yield* createUser())["id"]))
+      const created = yield* createEach(6, createUser)
       const seen = yield* readAll("/v1/users?limit=2", (_, items) =>
         Effect.forEach(
           ids(items).filter((id) => created.includes(id)),
           (id) => call("DELETE", `/v1/users/${id}`),
         ))
-      assert.deepStrictEqual(seen.filter((id) => created.includes(String(id))), created)
+      assert.deepStrictEqual(seen.filter((id) => created.includes(id)), created)
     }))
 
   it.effect("give what was there throughout exactly once, whatever comes meanwhile", () =>
     Effect.gen(function* () {
       const userId = yield* aNewUserId
-      const created: Array<unknown> = []
-      for (let n = 0; n < 6; n++) created.push((yield* createToken({ userId }))["id"])
+      const created = yield* createEach(6, () => createToken({ userId }))
       const seen = yield* readAll(
         `/v1/users/${userId}/refresh-tokens?limit=2`,
         (page) => page < 2 ? createToken({ userId }) : Effect.void,
@@ -210,8 +218,7 @@ layer(TestService)("lists", (it) => {
   it.effect("take another limit on the way", () =>
     Effect.gen(function* () {
       const userId = yield* aNewUserId
-      const created: Array<unknown> = []
-      for (let n = 0; n < 4; n++) created.push((yield* createToken({ userId }))["id"])
+      const created = yield* createEach(4, () => createToken({ userId }))
       const path = `/v1/users/${userId}/refresh-tokens`
       const first = assertPage(yield* get(`${path}?limit=1`))
       const rest = assertPage(yield* get(`${path}?limit=3&cursor=${first.nextCursor}`))
