@@ -137,13 +137,12 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
   const warmUp = Effect.forEach(
     plan.servers,
     (server) =>
-      Effect.forEach(plan.operations, (operation) =>
-        ofServer(server, {
-          operation,
-          connections: plan.connections,
-          warmUp: 0,
-          seconds: plan.warmUp * 3,
-        })),
+      Effect.forEach(
+        plan.operations,
+        (operation) =>
+          Effect.forEach([plan.connections, 1], (connections) =>
+            ofServer(server, { operation, connections, warmUp: 0, seconds: plan.warmUp * 2 })),
+      ),
   )
 
   const round = Effect.fnUntraced(function* (n: number) {

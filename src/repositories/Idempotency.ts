@@ -45,32 +45,25 @@ interface CreatingRequest<Key extends string, Values extends Schema.Top, A, E> {
   readonly find: (key: Key) => Effect.Effect<Option.Option<A>, DatabaseUnavailable>
 }
 
-/**
- * Runs `insert`; where a row with the key exists already, answers with that row as it is now if the
- * same request created it.
- *
- * The existing row is looked for after a violated constraint too: twenty copies of one request at
- * once can meet on another unique index than the primary key.
- */
-export const createOnce = Effect.fnUntraced(function* <
+/** Whether a row was created by the same request. */
+const Retry = Schema.Struct({ same: Schema.Boolean })
+
+const createWithKey = Effect.fnUntraced(function* <
   Key extends string,
   Values extends Schema.Codec<unknown, object>,
   A,
   E,
 >(
   sql: SqlClient.SqlClient,
+  key: Key,
   request: CreatingRequest<Key, Values, A, E>,
 ): Effect.fn.Return<A, E | IdempotencyKeyReused | DatabaseUnavailable> {
-  const { key } = request
-  if (key === undefined) {
-    return Option.getOrThrow(yield* request.insert(null, null))
-  }
   const values = yield* Effect.orDie(Schema.encodeEffect(request.schema)(request.values))
   const fingerprint = fingerprintOf(request.operation, values)
 
   const isRetry = SqlSchema.findOneOption({
     Request: Schema.String,
-    Result: Schema.Struct({ same: Schema.Boolean }),
+    Result: Retry,
     execute: (key) =>
       sql`
         SELECT COALESCE(idempotency_fingerprint = ${fingerprint}, false) AS same
@@ -100,3 +93,23 @@ export const createOnce = Effect.fnUntraced(function* <
     // Deleted between the two statements: the key is free again.
   }
 })
+
+/**
+ * Runs `insert`; where a row with the key exists already, answers with that row as it is now if the
+ * same request created it.
+ *
+ * The existing row is looked for after a violated constraint too: twenty copies of one request at
+ * once can meet on another unique index than the primary key.
+ */
+export const createOnce = <
+  Key extends string,
+  Values extends Schema.Codec<unknown, object>,
+  A,
+  E,
+>(
+  sql: SqlClient.SqlClient,
+  request: CreatingRequest<Key, Values, A, E>,
+): Effect.Effect<A, E | IdempotencyKeyReused | DatabaseUnavailable> =>
+  request.key === undefined
+    ? Effect.map(request.insert(null, null), Option.getOrThrow)
+    : createWithKey(sql, request.key, request)

@@ -127,11 +127,11 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
             RETURNING ${columns}`,
       })
 
-      const createAlone = Effect.fnUntraced(function* (
+      const createAlone = (
         attempt: typeof LoginAttempt.insert.Type,
         idempotencyKey?: LoginAttemptId,
-      ) {
-        return yield* createOnce(sql, {
+      ) =>
+        createOnce(sql, {
           table: "login_attempts",
           operation: "create",
           key: idempotencyKey,
@@ -144,7 +144,6 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
             ),
           find: (key) => findById(key).pipe(retryRead(sql), interpretErrors()),
         })
-      })
 
       const createRow = yield* makeGroupCommit(sql, {
         name: "LoginAttemptRepository.create",

@@ -100,11 +100,11 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
         RETURNING ${columns}`,
   })
 
-  const createAlone = Effect.fnUntraced(function* (
+  const createAlone = (
     token: typeof RefreshToken.insert.Type,
     idempotencyKey?: RefreshTokenId,
-  ) {
-    return yield* createOnce(sql, {
+  ) =>
+    createOnce(sql, {
       table: "refresh_tokens",
       operation: "create",
       key: idempotencyKey,
@@ -117,7 +117,6 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
         ),
       find: (key) => findById(key).pipe(retryRead(sql), interpretErrors()),
     })
-  })
 
   const createRow = yield* makeGroupCommit(sql, {
     name: "RefreshTokenRepository.create",

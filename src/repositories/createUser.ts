@@ -78,11 +78,8 @@ export const makeCreateUser = Effect.fnUntraced(function* (
         RETURNING ${columns}`,
   })
 
-  const createAlone = Effect.fnUntraced(function* (
-    user: typeof User.insert.Type,
-    idempotencyKey?: UserId,
-  ) {
-    return yield* createOnce(sql, {
+  const createAlone = (user: typeof User.insert.Type, idempotencyKey?: UserId) =>
+    createOnce(sql, {
       table: "users",
       operation: "create",
       key: idempotencyKey,
@@ -99,7 +96,6 @@ export const makeCreateUser = Effect.fnUntraced(function* (
         ),
       find: findById,
     })
-  })
 
   const createRow = yield* makeGroupCommit(sql, {
     name: "UserRepository.create",

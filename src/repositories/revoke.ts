@@ -46,10 +46,13 @@ export const makeRevoke = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
         RETURNING ${columns}`,
   })
 
-  const revokeAlone = Effect.fnUntraced(function* (tokenHash: TokenHash) {
-    const revoked = yield* setRevoked(tokenHash).pipe(interpretErrors())
-    return Option.isSome(revoked) ? revoked.value : yield* new RefreshTokenNotFound()
-  })
+  const revokeAlone = (tokenHash: TokenHash) =>
+    setRevoked(tokenHash).pipe(
+      interpretErrors(),
+      Effect.flatMap((revoked) =>
+        Option.isSome(revoked) ? Effect.succeed(revoked.value) : new RefreshTokenNotFound()
+      ),
+    )
 
   const revoke = yield* makeGroupCommit(sql, {
     name: "RefreshTokenRepository.revoke",

@@ -39,10 +39,8 @@ const refuse = (token: RefreshToken) =>
     ? new RefreshTokenRevoked()
     : new RefreshTokenExpired()
 
-interface Rotation {
-  readonly tokenHash: TokenHash
-  readonly successor: Successor
-}
+const Rotation = Schema.Struct({ tokenHash: TokenHash, successor: Successor })
+type Rotation = typeof Rotation.Type
 
 export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   const columns = sql.literal(refreshTokenColumns)
@@ -204,20 +202,16 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     }
   })
 
-  const rotateAlone = Effect.fnUntraced(function* (
-    { tokenHash, successor }: Rotation,
-    idempotencyKey?: RefreshTokenId,
-  ) {
-    return yield* createOnce(sql, {
+  const rotateAlone = ({ tokenHash, successor }: Rotation, idempotencyKey?: RefreshTokenId) =>
+    createOnce(sql, {
       table: "refresh_tokens",
       operation: "rotate",
       key: idempotencyKey,
-      schema: Schema.Struct({ tokenHash: TokenHash, successor: Successor }),
+      schema: Rotation,
       values: { tokenHash, successor },
       insert: (key, fingerprint) => replaceOrExplain(tokenHash, successor, key, fingerprint),
       find: (key) => findById(key).pipe(retryRead(sql), interpretErrors()),
     }).pipe(Effect.catchTag("AlreadyRotated", ({ successor }) => Effect.succeed(successor)))
-  })
 
   const rotateToken = yield* makeGroupCommit(sql, {
     name: "RefreshTokenRepository.rotate",
