@@ -42,9 +42,9 @@ export const definitions = {
     meaning:
       "Connections to the database for requests, at most; clean-ups take up to 2 more a thread",
   }),
-  threads: optional(Schemas.integer(1, 64), {
+  threads: variable(Schemas.integer(1, 64), {
     name: "THREADS",
-    default: "one",
+    default: "1",
     wants: "a number in digits, 1 to 64",
     meaning: "Threads that answer requests; they share the limits on connections and requests",
   }),
@@ -144,7 +144,7 @@ export const definitions = {
     name: "KEEP_ALIVE_TIMEOUT",
     default: "30s",
     wants: aDuration,
-    meaning: "How long an idle HTTP connection is kept",
+    meaning: "How long an idle HTTP connection is kept; it is closed within 2 s after that",
   }),
   retentionInterval: optional(Schemas.duration, {
     name: "RETENTION_INTERVAL",

@@ -32,7 +32,7 @@ layer(NodeServices.layer)("Settings", (it) => {
         port: 8080,
         database: Option.none(),
         databasePoolSize: 10,
-        threads: Option.none(),
+        threads: 1,
         dataDir: ".data",
         apiKeys: Option.none(),
         logLevel: "Info",

@@ -16,9 +16,6 @@ export interface DatabaseOptions {
   readonly connection: ConnectionParameters
   /** How many connections at most. Default 10. */
   readonly maxConnections?: number
-  /** Whether fibers share connections by pipelining, and how many one. Default no. */
-  readonly multiplex?: boolean
-  readonly multiplexConcurrency?: number
   /** Bounds for every session; without one, the server's own setting holds. */
   readonly statementTimeout?: Duration.Duration
   readonly lockTimeout?: Duration.Duration
@@ -61,8 +58,6 @@ const clientConfig = (options: DatabaseOptions): PgClient.PgPoolConfig => {
     ...connection,
     startupParameters: { ...sessionSettings(options), ...connection.startupParameters },
     maxConnections: options.maxConnections ?? 10,
-    multiplex: options.multiplex ?? false,
-    multiplexConcurrency: options.multiplexConcurrency,
     prepare: !pooler,
   }
 }
@@ -157,6 +152,6 @@ export const layerBeside = (
   PgClient.layerFrom(
     PgClient.PgClient.use(({ config }) =>
       // What fails to connect later is an error of its statement.
-      Effect.orDie(PgClient.make({ ...config, maxConnections, multiplex: false }))
+      Effect.orDie(PgClient.make({ ...config, maxConnections }))
     ),
   )

@@ -67,6 +67,7 @@ export class UserRepository extends Context.Service<UserRepository, {
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const columns = sql.literal(userColumns)
+      const preferEmailTaken = makePreferEmailTaken(sql)
 
       const getById = yield* makeLookUp(sql, {
         name: "UserRepository.getById",
@@ -142,7 +143,6 @@ export class UserRepository extends Context.Service<UserRepository, {
       })
 
       const removeUser = makeRemoveUser(sql)
-      const preferEmailTaken = makePreferEmailTaken(sql)
 
       /** Why no row of this id was in one of the versions asked for; any will do where none was. */
       const explainMiss = Effect.fnUntraced(function* (id: UserId, { ifVersion }: Precondition) {
@@ -193,7 +193,7 @@ export class UserRepository extends Context.Service<UserRepository, {
           (email) => getByEmail(email.toLowerCase()),
         ),
         getByGoogleId: spanned("UserRepository.getByGoogleId", getByGoogleId),
-        create: yield* makeCreateUser(sql, getById),
+        create: yield* makeCreateUser(sql, { findById: getById, preferEmailTaken }),
         update,
         delete: delete_,
         list,

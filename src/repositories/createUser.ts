@@ -9,7 +9,7 @@ import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { StoredUserId, User, UserId } from "../domain/User.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce, keyFields } from "./Idempotency.ts"
-import { makePreferEmailTaken } from "./preferEmailTaken.ts"
+import type { PreferEmailTaken } from "./preferEmailTaken.ts"
 import { withSavepoint } from "./savepoint.ts"
 import { userColumns } from "./userColumns.ts"
 
@@ -18,12 +18,16 @@ export interface CreateUserOptions {
   readonly idempotencyKey?: UserId | undefined
 }
 
+interface Needs {
+  readonly findById: (id: UserId) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>
+  readonly preferEmailTaken: PreferEmailTaken
+}
+
 export const makeCreateUser = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
-  findById: (id: UserId) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>,
+  { findById, preferEmailTaken }: Needs,
 ) {
   const columns = sql.literal(userColumns)
-  const preferEmailTaken = makePreferEmailTaken(sql)
 
   const insert = SqlSchema.findOneOption({
     Request: Schema.Struct({

@@ -13,6 +13,8 @@ import { retryRead } from "./retryRead.ts"
 /** Why a user cannot be as it is wanted to be. */
 export type Unacceptable = EmailTaken | GoogleIdTaken | CredentialsMissing
 
+export type PreferEmailTaken = ReturnType<typeof makePreferEmailTaken>
+
 /**
  * Makes a function for what writes the user `id` (none for one that is new) with an address:
  * `GoogleIdTaken` becomes `EmailTaken` where the address is taken as well.

@@ -1,7 +1,6 @@
 /**
  * How many threads answer requests, and what each may use.
  */
-import type { Option } from "effect"
 
 /** What threads share. */
 interface Limits {
@@ -11,21 +10,19 @@ interface Limits {
 }
 
 /**
- * As many as are asked for; one by default, since more make the batches of each smaller. Fewer where
- * a limit would be cut so small that one thread could be at its end while another one idles; one where
- * connections cannot be shared.
+ * As many as are asked for. Fewer where a limit would be cut so small that one thread could be at its
+ * end while another one idles; one where connections cannot be shared.
  */
 export const countThreads = (
   { threads, databasePoolSize, maxConnections, maxRequestsInFlight }: Limits & {
-    readonly threads: Option.Option<number>
+    readonly threads: number
   },
   os: string,
 ): number => {
   // The kernel spreads the connections of one port over its listeners; elsewhere one gets them all.
   if (os !== "linux") return 1
-  const wanted = threads._tag === "Some" ? threads.value : 1
   const possible = Math.min(databasePoolSize / 2, maxConnections / 100, maxRequestsInFlight / 16)
-  return Math.max(1, Math.min(wanted, Math.floor(possible)))
+  return Math.max(1, Math.min(threads, Math.floor(possible)))
 }
 
 const part = (total: number, index: number, count: number) =>

@@ -1,14 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Option } from "effect"
 import { countThreads, shareOf } from "../../src/threads/share.ts"
 
 const limits = { databasePoolSize: 10, maxConnections: 10_000, maxRequestsInFlight: 512 }
-const asked = (threads?: number) => ({ ...limits, threads: Option.fromUndefinedOr(threads) })
+const asked = (threads: number) => ({ ...limits, threads })
 const linux = "linux"
 
 describe("the number of threads", () => {
-  it("is one, unless it is given", () => {
-    assert.strictEqual(countThreads(asked(), linux), 1)
+  it("is what is asked for", () => {
     assert.strictEqual(countThreads(asked(1), linux), 1)
     assert.strictEqual(countThreads(asked(5), linux), 5)
   })
