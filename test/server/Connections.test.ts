@@ -2,7 +2,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { gzipSync } from "node:zlib"
 import { assertInvalid, assertJson, assertProblem, assertRefused } from "../support/answers.ts"
-import { aUserBody } from "../support/bodies.ts"
+import { aNewUserId, aUserBody } from "../support/bodies.ts"
 import { get } from "../support/calls.ts"
 import { exchange, open, parseAnswers, rawRequest } from "../support/RawSocket.ts"
 import { keyWith, TestService } from "../support/TestService.ts"
@@ -286,6 +286,17 @@ layer(TestService)("connections", (it) => {
       const [answer] = yield* exchange("GET /livez HTTP/1.0\r\n\r\n")
       assert.isDefined(answer)
       if (answer !== undefined) assertJson(answer, 200)
+    }))
+
+  // nginx speaks it to servers behind it, and could not tell an answer that was cut short.
+  it.effect("of HTTP/1.0 are told the length of an answer", () =>
+    Effect.gen(function* () {
+      const request = rawRequest(`GET /v1/users/${yield* aNewUserId}`)
+      const [answer] = yield* exchange(request.replace("HTTP/1.1", "HTTP/1.0"))
+      assert.isDefined(answer)
+      if (answer === undefined) return
+      assertJson(answer, 200)
+      assert.strictEqual(answer.headers["content-length"], `${Buffer.byteLength(answer.text)}`)
     }))
 
   it.effect("without a host are refused, unless they speak HTTP/1.0", () =>
