@@ -21,7 +21,7 @@ export const StoredRefreshTokenId = StoredUuid.pipe(Schema.brand("RefreshTokenId
 export const TokenHash = boundedText(512).pipe(Schema.brand("TokenHash"))
 export type TokenHash = typeof TokenHash.Type
 
-export const StoredTokenHash = Schema.String.pipe(Schema.brand("TokenHash"))
+const StoredTokenHash = Schema.String.pipe(Schema.brand("TokenHash"))
 
 /**
  * A refresh token. It ends by expiring or by being revoked; a rotation revokes it and names its

@@ -24,7 +24,7 @@ export type AuthProvider = typeof AuthProvider.Type
 export const GoogleId = boundedText(255).pipe(Schema.brand("GoogleId"))
 export type GoogleId = typeof GoogleId.Type
 
-export const StoredGoogleId = Schema.String.pipe(Schema.brand("GoogleId"))
+const StoredGoogleId = Schema.String.pipe(Schema.brand("GoogleId"))
 
 const FullName = boundedText(200)
 

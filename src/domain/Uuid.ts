@@ -12,5 +12,8 @@ export const Uuid = Schema.String.check(
   Schema.decodeTo(Schema.String, SchemaTransformation.toLowerCase()),
 )
 
-/** A UUID read from the database, whose type admits nothing else. */
+/**
+ * A UUID read from the database, whose type admits nothing else, or an id on its way there, which is
+ * refused there if it was made of something else.
+ */
 export const StoredUuid = Schema.String.annotate({ format: "uuid" })

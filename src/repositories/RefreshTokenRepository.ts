@@ -22,7 +22,6 @@ import {
   type RefreshTokenReused,
   type RefreshTokenRevoked,
   type SelfRotation,
-  StoredTokenHash,
   type Successor,
   TokenHash,
   type TokenHashTaken,
@@ -108,7 +107,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
       const findByTokenHash = yield* makeLookUp(sql, {
         name: "RefreshTokenRepository.findByTokenHash",
         find: SqlSchema.findAll({
-          Request: Schema.Array(StoredTokenHash),
+          Request: Schema.Array(TokenHash),
           Result: RefreshToken,
           execute: (hashes) =>
             sql`SELECT ${columns} FROM refresh_tokens WHERE token_hash = ANY(${hashes}::text[])`,

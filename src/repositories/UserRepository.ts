@@ -11,8 +11,7 @@ import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import { orNull } from "../domain/orNull.ts"
 import type { Page, Place } from "../domain/Page.ts"
 import {
-  type GoogleId,
-  StoredGoogleId,
+  GoogleId,
   StoredUserId,
   User,
   UserId,
@@ -94,7 +93,7 @@ export class UserRepository extends Context.Service<UserRepository, {
       const getByGoogleId = yield* makeLookUp(sql, {
         name: "UserRepository.getByGoogleId",
         find: SqlSchema.findAll({
-          Request: Schema.Array(StoredGoogleId),
+          Request: Schema.Array(GoogleId),
           Result: User,
           execute: (googleIds) =>
             sql`SELECT ${columns} FROM users WHERE google_id = ANY(${googleIds}::text[])`,

@@ -5,12 +5,7 @@ import { Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
-import {
-  RefreshToken,
-  RefreshTokenNotFound,
-  StoredTokenHash,
-  TokenHash,
-} from "../domain/RefreshToken.ts"
+import { RefreshToken, RefreshTokenNotFound, TokenHash } from "../domain/RefreshToken.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
 
@@ -29,7 +24,7 @@ export const makeRevoke = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
   })
 
   const setRevokedWhereFree = SqlSchema.findAll({
-    Request: Schema.Array(StoredTokenHash),
+    Request: Schema.Array(TokenHash),
     Result: RefreshToken,
     execute: (hashes) =>
       sql`

@@ -15,7 +15,6 @@ import {
   RefreshTokenRevoked,
   SelfRotation,
   StoredRefreshTokenId,
-  StoredTokenHash,
   Successor,
   TokenHash,
 } from "../domain/RefreshToken.ts"
@@ -96,11 +95,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
   const replaceWhereFree = SqlSchema.findAll({
     Request: Schema.fromJsonString(
       Schema.Array(
-        Schema.Struct({
-          ...Successor.fields,
-          id: StoredRefreshTokenId,
-          replaces: StoredTokenHash,
-        }),
+        Schema.Struct({ ...Successor.fields, id: StoredRefreshTokenId, replaces: TokenHash }),
       ),
     ),
     Result: RefreshToken,

@@ -10,8 +10,9 @@ interface Limits {
 }
 
 /**
- * As many as are asked for. Fewer where a limit would be cut so small that one thread could be at its
- * end while another one idles; one where connections cannot be shared.
+ * As many as are asked for; each more makes the batches of all smaller. Fewer where a limit would be
+ * cut so small that one thread could be at its end while another one idles; one where connections
+ * cannot be shared.
  */
 export const countThreads = (
   { threads, databasePoolSize, maxConnections, maxRequestsInFlight }: Limits & {

@@ -239,11 +239,15 @@ layer(TestDatabase.layerRepositories)("what nobody foresaw", (it) => {
       const tooLong = TokenHash.make("token-secret".repeat(100), { disableChecks: true })
 
       const { userId } = yield* aSavedToken()
-      const { defect, cause } = yield* defectOf(
+      const calls: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+        tokens.getByTokenHash(tooLong),
         tokens.create({ ...aToken(userId), tokenHash: tooLong }),
-      )
-      assert.instanceOf(defect, UnexpectedDatabaseError)
-      assertDiscreet(printed(cause))
+      ]
+      for (const call of calls) {
+        const { defect, cause } = yield* defectOf(call)
+        assert.instanceOf(defect, UnexpectedDatabaseError)
+        assertDiscreet(printed(cause))
+      }
     }))
 })
 

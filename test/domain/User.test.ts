@@ -45,6 +45,18 @@ describe("a new user", () => {
     assert.isFalse(isTaken({ passwordHash: "" }))
   })
 
+  it("has a password hash that is held against the same rules when a program makes it", () => {
+    const make = (passwordHash: Redacted.Redacted<string>) => () =>
+      User.insert.make({
+        email: Email.make("ada@example.com"),
+        authProvider: "email",
+        passwordHash,
+      })
+    assert.doesNotThrow(make(Redacted.make("x".repeat(1_024))))
+    assert.throws(make(Redacted.make("secret".repeat(200))), /^(?!.*secret)/s)
+    assert.throws(make(Redacted.make("")))
+  })
+
   it("has a password hash that is held against the same rules on its way to the database", () => {
     const isSent = (passwordHash: Redacted.Redacted<string>) =>
       Exit.isSuccess(Schema.encodeUnknownExit(User.insert)({ ...user, passwordHash }))
