@@ -89,7 +89,9 @@ layer(TestDatabase.layerRepositories)("RefreshTokenRepository.deleteExpired", (i
       const sql = yield* SqlClient.SqlClient
       const rotated = yield* aSavedToken()
       const successor = yield* tokens.rotate(rotated.tokenHash, aSuccessor())
-      yield* sql`UPDATE refresh_tokens SET expires_at = now() WHERE id = ${successor.id}`
+      // Stored to the nearest millisecond, now would still be to come for half of one.
+      yield* sql`
+        UPDATE refresh_tokens SET expires_at = now() - interval '1 ms' WHERE id = ${successor.id}`
 
       yield* tokens.deleteExpired(0)
 

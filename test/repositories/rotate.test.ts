@@ -16,9 +16,11 @@ const aRotation = Effect.fnUntraced(function* () {
   return { old, successor, input, replay: tokens.rotate(old.tokenHash, input) }
 })
 
+/** Stored to the nearest millisecond, now would still be to come for half of one. */
 const expire = (tokenHash: TokenHash) =>
   SqlClient.SqlClient.use((sql) =>
-    sql`UPDATE refresh_tokens SET expires_at = now() WHERE token_hash = ${tokenHash}`
+    sql`
+      UPDATE refresh_tokens SET expires_at = now() - interval '1 ms' WHERE token_hash = ${tokenHash}`
   )
 
 layer(TestDatabase.layerRepositories)("RefreshTokenRepository.rotate", (it) => {
