@@ -2,7 +2,7 @@
  * PostgreSQL's main process, as seen from outside: through `postmaster.pid`, which it keeps in its
  * data directory, and through the operating system.
  */
-import { Effect, FileSystem, Option, Schedule } from "effect"
+import { Effect, FileSystem, Option, type PlatformError, Schedule } from "effect"
 import { handOver, run } from "./Account.ts"
 import type { DataDir } from "./DataDir.ts"
 import { PostgresNotStarted } from "./EmbeddedPostgresUnavailable.ts"
@@ -10,16 +10,18 @@ import { PostgresNotStarted } from "./EmbeddedPostgresUnavailable.ts"
 /** A process id that no system gives out. */
 const impossiblePid = 2_147_483_647
 
+/** None where a file is not there: a server that ends removes its own at any moment. */
+const ifThere = <A, R>(effect: Effect.Effect<A, PlatformError.PlatformError, R>) =>
+  Effect.catchIf(
+    Effect.asSome(effect),
+    (error) => error.reason._tag === "NotFound",
+    () => Effect.succeedNone,
+  )
+
 /** The lines of `postmaster.pid` (PostgreSQL's `miscadmin.h` names them all), if it is there. */
 const readPidFile = Effect.fnUntraced(function* ({ cluster }: DataDir) {
   const fs = yield* FileSystem.FileSystem
-  const content = yield* fs.readFileString(`${cluster}/postmaster.pid`).pipe(
-    Effect.map(Option.some),
-    Effect.catchIf(
-      (error) => error.reason._tag === "NotFound",
-      () => Effect.succeed(Option.none<string>()),
-    ),
-  )
+  const content = yield* ifThere(fs.readFileString(`${cluster}/postmaster.pid`))
   return Option.map(content, (text) => text.split("\n"))
 })
 
@@ -84,8 +86,8 @@ export const takeOver = Effect.fn("Postmaster.takeOver")(function* (dataDir: Dat
 const disownPidFile = Effect.fnUntraced(function* (dataDir: DataDir, lines: Array<string>) {
   const fs = yield* FileSystem.FileSystem
   const file = `${dataDir.cluster}/postmaster.pid`
-  yield* fs.remove(file)
-  if (lines.length >= 7) {
+  const removed = yield* ifThere(fs.remove(file))
+  if (Option.isSome(removed) && lines.length >= 7) {
     const content = [impossiblePid, ...lines.slice(1)].join("\n")
     yield* fs.writeFileString(file, content, { flag: "wx", mode: 0o600 })
     yield* handOver(dataDir.account, file)
