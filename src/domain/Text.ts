@@ -14,5 +14,19 @@ const storable = Schema.makeFilter<string>(
 /** Any storable text. */
 export const Text = Schema.String.check(storable)
 
-/** Text of 1 to `maximum` characters, counted as PostgreSQL counts them: by code point. */
-export const boundedText = (maximum: number) => Text.check(Schema.isBetweenCodePoints(1, maximum))
+/**
+ * Text of 1 to `maximum` characters, counted as PostgreSQL counts them: by code point. Nearly every
+ * text has no more code units than that, and so needs no count.
+ */
+export const boundedText = (maximum: number) => {
+  const { annotations } = Schema.isBetweenCodePoints(1, maximum)
+  return Text.check(
+    Schema.makeFilter<string>(
+      (text) =>
+        text.length > 0 &&
+        (text.length <= maximum ||
+          text.length <= 2 * maximum && Array.from(text).length <= maximum),
+      annotations,
+    ),
+  )
+}

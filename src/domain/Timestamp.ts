@@ -4,34 +4,42 @@
 import { DateTime, Option, Schema, SchemaGetter } from "effect"
 import { parsed } from "./parsed.ts"
 
+/** As instants are answered, and as most are sent. */
+const canonical = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+
 // RFC 3339, 5.6. Leap seconds are left out: neither JavaScript nor PostgreSQL can give one back.
 const pattern =
-  /^(\d{4}-\d\d-(\d\d))[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))$/
-
-/** As instants are answered: most are sent so as well, and can be left as they are. */
-const canonical = /^.{10}T.{8}\.\d{3}Z$/
+  /^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))$/
 
 const earliest = Date.parse("0001-01-01T00:00:00.000Z")
 const latest = Date.parse("9999-12-31T23:59:59.999Z")
 
 /**
- * Parses an instant; digits finer than a millisecond are cut. `Date` turns 30 February into 2 March,
- * and 24:00 into the next day, instead of refusing them: the day must stay as it was written.
+ * The instant that a clock shows as `text`, in canonical form, that many milliseconds ahead of UTC.
+ * `Date` turns 30 February into 2 March, and 24:00 into the next day, instead of refusing them: the
+ * day must stay as it was written.
  */
-const parse = (input: string): Option.Option<DateTime.Utc> => {
-  const match = pattern.exec(input)
-  if (match === null) return Option.none()
-  const [, date, day, time, fraction = "", sign, hours, minutes] = match
-  const parsed = new Date(
-    canonical.test(input) ? input : `${date}T${time}.${fraction.slice(0, 3).padEnd(3, "0")}Z`,
-  )
-  // An instant that is none has a day that is no number.
-  if (parsed.getUTCDate() !== Number(day)) return Option.none()
-  const offset = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * (sign === "-" ? -1 : 1)
-  const instant = parsed.getTime() - offset * 60_000
+const instantOf = (text: string, ahead: number): Option.Option<DateTime.Utc> => {
+  const clock = new Date(text)
+  // Nor has an instant that is none the day that was written.
+  if (clock.getUTCDate() !== Number(text.slice(8, 10))) return Option.none()
+  const instant = clock.getTime() - ahead
   return instant < earliest || instant > latest
     ? Option.none()
     : Option.some(DateTime.makeUnsafe(instant))
+}
+
+/** Parses an instant; digits finer than a millisecond are cut. */
+const parse = (input: string): Option.Option<DateTime.Utc> => {
+  if (canonical.test(input)) return instantOf(input, 0)
+  const match = pattern.exec(input)
+  if (match === null) return Option.none()
+  const [, date, time, fraction = "", sign, hours, minutes] = match
+  const offset = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * 60_000
+  return instantOf(
+    `${date}T${time}.${fraction.slice(0, 3).padEnd(3, "0")}Z`,
+    sign === "-" ? -offset : offset,
+  )
 }
 
 const digits = (length: number) =>
