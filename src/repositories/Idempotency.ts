@@ -28,6 +28,10 @@ export const keyFields = <Key extends Schema.Top>(key: Key) => ({
   fingerprint: orNull(Schema.Uint8Array),
 })
 
+/** How an insertion meets a row that has the key as its id; an id made for it is no row's. */
+export const unlessKeyExists = (sql: SqlClient.SqlClient, key: string | null) =>
+  sql.literal(key === null ? "" : "ON CONFLICT (id) DO NOTHING")
+
 /** A request that creates a row; `Values` is what it sent. */
 interface CreatingRequest<Key extends string, Values extends Schema.Top, A, E> {
   readonly table: "users" | "refresh_tokens" | "login_attempts"

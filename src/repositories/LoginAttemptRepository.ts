@@ -13,7 +13,7 @@ import { StoredUserId, type UserId, type UserNotFound } from "../domain/User.ts"
 import { makeFailureCounters, type Origin } from "./countFailures.ts"
 import { type CleanUpOptions, deleteInBatches } from "./deleteInBatches.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce, keyFields } from "./Idempotency.ts"
+import { createOnce, keyFields, unlessKeyExists } from "./Idempotency.ts"
 import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
 
@@ -75,7 +75,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
               ${attempt.failureReason},
               ${fingerprint}
             )
-            ON CONFLICT (id) DO NOTHING
+            ${unlessKeyExists(sql, key)}
             RETURNING ${columns}`,
       })
 

@@ -106,12 +106,11 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
 
       const findByTokenHash = yield* makeLookUp(sql, {
         name: "RefreshTokenRepository.findByTokenHash",
-        find: SqlSchema.findAll({
-          Request: Schema.Array(TokenHash),
-          Result: RefreshToken,
-          execute: (hashes) =>
-            sql`SELECT ${columns} FROM refresh_tokens WHERE token_hash = ANY(${hashes}::text[])`,
-        }),
+        key: TokenHash,
+        type: "text",
+        row: RefreshToken,
+        select: (condition) =>
+          sql`SELECT ${columns} FROM refresh_tokens WHERE token_hash ${condition}`,
         keyOf: (token: RefreshToken) => token.tokenHash,
       })
 

@@ -70,34 +70,29 @@ export class UserRepository extends Context.Service<UserRepository, {
 
       const getById = yield* makeLookUp(sql, {
         name: "UserRepository.getById",
-        find: SqlSchema.findAll({
-          Request: Schema.Array(StoredUserId),
-          Result: User,
-          execute: (ids) => sql`SELECT ${columns} FROM users WHERE id = ANY(${ids}::uuid[])`,
-        }),
+        key: StoredUserId,
+        type: "uuid",
+        row: User,
+        select: (condition) => sql`SELECT ${columns} FROM users WHERE id ${condition}`,
         keyOf: (user: User) => user.id,
       })
 
       // Both sides are ASCII, so that JavaScript's lower case is that of the column's collation.
       const getByEmail = yield* makeLookUp(sql, {
         name: "UserRepository.getByEmail",
-        find: SqlSchema.findAll({
-          Request: Schema.Array(Schema.String),
-          Result: User,
-          execute: (emails) =>
-            sql`SELECT ${columns} FROM users WHERE lower(email) = ANY(${emails}::text[])`,
-        }),
+        key: Schema.String,
+        type: "text",
+        row: User,
+        select: (condition) => sql`SELECT ${columns} FROM users WHERE lower(email) ${condition}`,
         keyOf: (user: User) => user.email.toLowerCase(),
       })
 
       const getByGoogleId = yield* makeLookUp(sql, {
         name: "UserRepository.getByGoogleId",
-        find: SqlSchema.findAll({
-          Request: Schema.Array(GoogleId),
-          Result: User,
-          execute: (googleIds) =>
-            sql`SELECT ${columns} FROM users WHERE google_id = ANY(${googleIds}::text[])`,
-        }),
+        key: GoogleId,
+        type: "text",
+        row: User,
+        select: (condition) => sql`SELECT ${columns} FROM users WHERE google_id ${condition}`,
         keyOf: (user: User) => user.googleId,
       })
 

@@ -8,7 +8,7 @@ import { spanned } from "../database/spanned.ts"
 import { RefreshToken, RefreshTokenId, StoredRefreshTokenId } from "../domain/RefreshToken.ts"
 import { StoredUserId } from "../domain/User.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce, keyFields } from "./Idempotency.ts"
+import { createOnce, keyFields, unlessKeyExists } from "./Idempotency.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
 import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
@@ -55,7 +55,7 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
           ${fingerprint}::bytea
         FROM (VALUES (${token.userId}::uuid)) AS wanted (user_id)
         LEFT JOIN owner ON owner.id = wanted.user_id
-        ON CONFLICT (id) DO NOTHING
+        ${unlessKeyExists(sql, key)}
         RETURNING ${columns}`,
   })
 

@@ -8,7 +8,7 @@ import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { StoredUserId, User, UserId } from "../domain/User.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce, keyFields } from "./Idempotency.ts"
+import { createOnce, keyFields, unlessKeyExists } from "./Idempotency.ts"
 import type { PreferEmailTaken } from "./preferEmailTaken.ts"
 import { withSavepoint } from "./savepoint.ts"
 import { userColumns } from "./userColumns.ts"
@@ -51,7 +51,7 @@ export const makeCreateUser = Effect.fnUntraced(function* (
           ${user.isActive},
           ${fingerprint}
         )
-        ON CONFLICT (id) DO NOTHING
+        ${unlessKeyExists(sql, key)}
         RETURNING ${columns}`,
   })
 
