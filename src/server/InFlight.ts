@@ -128,11 +128,11 @@ export class InFlight extends Context.Service<InFlight, {
             pending[place] = work
             fiber.addObserver((exit) => {
               count--
-              observe(name, started)
               pending[place] = undefined
               free.push(place)
               // Otherwise it was given up, and answered then.
               if (work.giveUp !== undefined) answer(exit)
+              observe(name, started)
               if (count === 0) waiting.forEach((done) => done())
             })
             return fiber

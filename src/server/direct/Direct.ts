@@ -46,15 +46,20 @@ const send = (response: ServerResponse, { status, headers, body }: Answer) => {
   response.end(body)
 }
 
-const read = (request: IncomingMessage, done: (body: Uint8Array) => void) => {
+/** Reads a body whose length is known; what comes after it is the next request. */
+const read = (request: IncomingMessage, length: number, done: (body: Uint8Array) => void) => {
   const chunks: Array<Uint8Array> = []
-  request.on("data", (chunk: Uint8Array) => chunks.push(chunk))
-  request.on("end", () => {
-    const [first] = chunks
-    done(first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks))
+  let missing = length
+  request.on("data", (chunk: Uint8Array) => {
+    chunks.push(chunk)
+    missing -= chunk.byteLength
+    // Not at the "end", which is two turns of the event loop later.
+    if (missing === 0) done(chunks.length === 1 ? chunk : Buffer.concat(chunks))
   })
   // The connection broke: nobody is left to be answered, and nothing has been begun.
   request.on("error", () => chunks.splice(0))
+  // A stream that was never read from gives out its first chunk in another turn only.
+  request.read(0)
 }
 
 const notText = Effect.fail(new InvalidRequest({ errors: [{ path: "body", message: notUtf8 }] }))
@@ -124,7 +129,7 @@ export const make = Effect.fnUntraced(function* ({ routes, bodyLimit }: DirectOp
     const decoded = route.decode({ parameters: match.parameters, query: match.query, headers })
     if (decoded === undefined) return false
     if (length === 0) work(response, route, route.handle(decoded, "{}"))
-    else read(request, (body) => work(response, route, handle(route, decoded, body)))
+    else read(request, length, (body) => work(response, route, handle(route, decoded, body)))
     return true
   }
   return direct
