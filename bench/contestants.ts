@@ -35,14 +35,21 @@ const debianVersions = (...packages: ReadonlyArray<string>) =>
     Effect.map((text) => text.replaceAll(/python3-|golang-github-|-dev|,$/g, "")),
   )
 
+const [program, ...startArgs] = denoJson.tasks.start.command.split(" ")
+
+/** The command of `deno task start`. */
+export const startCommand = [
+  program === "deno" ? Deno.execPath() : program!,
+  ...startArgs,
+] as const
+
 const latchkey = Effect.gen(function* () {
-  const [program, ...args] = denoJson.tasks.start.command.split(" ")
   return {
     name: "latchkey",
     peer: false,
     javaScript: true,
     versions: `latchkey ${denoJson.version}, Deno ${Deno.version.deno}`,
-    command: [program === "deno" ? Deno.execPath() : program!, ...args],
+    command: startCommand,
     directory: root,
     environment: (databaseUrl, port) => ({
       DATABASE_URL: databaseUrl.href,

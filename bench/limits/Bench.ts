@@ -9,9 +9,12 @@ import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Database from "../../src/database/Database.ts"
 import { EmbeddedPostgres } from "../../src/database/EmbeddedPostgres.ts"
 import { Migrator } from "../../src/migrator/Migrator.ts"
+import { startCommand } from "../contestants.ts"
 import type { Load } from "./closedLoop.ts"
 
 const key = "benchmark-key"
+
+const [program, ...args] = startCommand
 
 const LoadResult = Schema.fromJsonString(Schema.Struct({
   statuses: Schema.Record(Schema.String, Schema.Number),
@@ -34,7 +37,7 @@ export class Bench extends Context.Service<Bench, {
         const secret = Redacted.isRedacted(password) ? String(Redacted.value(password)) : ""
         const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
         const service = yield* spawner.spawn(
-          ChildProcess.make(Deno.execPath(), ["run", "-A", "src/main.ts"], {
+          ChildProcess.make(program, args, {
             extendEnv: true,
             env: {
               PORT: "0",
