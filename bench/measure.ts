@@ -133,7 +133,10 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
     ...plan.pgbench ? [{ name: pgbenchName, covers: Pgbench.covers, run: ofPgbench }] : [],
   ]
 
-  /** Each server answers some of everything before it is measured; compilers take their time. */
+  /**
+   * Each server answers some of everything before it is measured. Compilers count calls, and with one
+   * connection there are few of them in a second.
+   */
   const warmUp = Effect.forEach(
     plan.servers,
     (server) =>
@@ -141,7 +144,12 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
         plan.operations,
         (operation) =>
           Effect.forEach([plan.connections, 1], (connections) =>
-            ofServer(server, { operation, connections, warmUp: 0, seconds: plan.warmUp * 2 })),
+            ofServer(server, {
+              operation,
+              connections,
+              warmUp: 0,
+              seconds: plan.warmUp * (connections === 1 ? 5 : 2),
+            })),
       ),
   )
 
@@ -150,7 +158,7 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
     for (const operation of plan.operations) {
       const loads = [
         { operation, connections: plan.connections, warmUp: plan.warmUp, seconds: plan.seconds },
-        { operation, connections: 1, warmUp: plan.warmUp / 4, seconds: plan.seconds / 3 },
+        { operation, connections: 1, warmUp: plan.warmUp / 4, seconds: plan.seconds / 2 },
       ]
       for (const load of loads) {
         // Another order in each round, so that none is always behind the same neighbour.

@@ -32,7 +32,7 @@ const flags = {
     Flag.withDefault(5),
   ),
   seconds: Flag.Finite("seconds").pipe(
-    Flag.withDescription("How long a measurement takes; a third of it with one connection"),
+    Flag.withDescription("How long a measurement takes; half of it with one connection"),
     Flag.withDefault(4),
   ),
   warmUp: Flag.Finite("warm-up").pipe(
