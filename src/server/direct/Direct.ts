@@ -53,12 +53,12 @@ const read = (request: IncomingMessage, length: number, done: (body: Uint8Array)
   request.on("data", (chunk: Uint8Array) => {
     chunks.push(chunk)
     missing -= chunk.byteLength
-    // Not at the "end", which is two turns of the event loop later.
+    // Not at the "end", which the stream tells of later, after the socket was read from once more.
     if (missing === 0) done(chunks.length === 1 ? chunk : Buffer.concat(chunks))
   })
   // The connection broke: nobody is left to be answered, and nothing has been begun.
   request.on("error", () => chunks.splice(0))
-  // A stream that was never read from gives out its first chunk in another turn only.
+  // A stream that was never read from would keep its first chunk until then as well.
   request.read(0)
 }
 
