@@ -14,6 +14,7 @@ import { makeFailureCounters, type Origin } from "./countFailures.ts"
 import { type CleanUpOptions, deleteInBatches } from "./deleteInBatches.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce, keyFields, unlessKeyExists } from "./Idempotency.ts"
+import { newId } from "./newId.ts"
 import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
 
@@ -66,7 +67,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
               idempotency_fingerprint
             )
             VALUES (
-              COALESCE(${key}::uuid, gen_random_uuid()),
+              ${key ?? newId()}::uuid,
               ${attempt.userId},
               ${attempt.email},
               ${attempt.ipAddress},
@@ -153,6 +154,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
             calls.map(([id, attempt]) => ({ ...attempt, id: LoginAttemptId.make(id) })),
           ),
         keyOf: (attempt: LoginAttempt) => attempt.id,
+        key: newId,
       })
 
       const create = spanned(

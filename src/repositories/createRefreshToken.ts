@@ -9,6 +9,7 @@ import { RefreshToken, RefreshTokenId, StoredRefreshTokenId } from "../domain/Re
 import { StoredUserId } from "../domain/User.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce, keyFields, unlessKeyExists } from "./Idempotency.ts"
+import { newId } from "./newId.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
 import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
@@ -45,7 +46,7 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
           idempotency_fingerprint
         )
         SELECT
-          COALESCE(${key}::uuid, gen_random_uuid()),
+          ${key ?? newId()}::uuid,
           wanted.user_id,
           ${token.tokenHash},
           ${token.expiresAt}::timestamptz,
@@ -124,6 +125,7 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
     together: (calls) =>
       insertMany(calls.map(([id, token]) => ({ ...token, id: RefreshTokenId.make(id) }))),
     keyOf: (token: RefreshToken) => token.id,
+    key: newId,
   })
 
   return spanned(

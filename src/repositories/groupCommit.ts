@@ -24,7 +24,7 @@ interface GroupCommit<Call, Row, E, IdempotencyKey> {
   ) => Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | Schema.SchemaError>
   /** The key of the call that a row answers. */
   readonly keyOf: (row: Row) => string
-  /** The key of a call; by default a new id, which its row gets. */
+  /** The key of a call; by default a random id, which its row gets. */
   readonly key?: (call: Call) => string
 }
 

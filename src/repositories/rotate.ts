@@ -21,6 +21,7 @@ import {
 import type { CreateOptions } from "./createRefreshToken.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce, keyFields } from "./Idempotency.ts"
+import { newId } from "./newId.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
 import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
@@ -65,7 +66,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
           UPDATE refresh_tokens
           SET
             revoked_at = clock_timestamp(),
-            successor_id = COALESCE(${key}::uuid, gen_random_uuid())
+            successor_id = ${key ?? newId()}::uuid
           FROM owner
           WHERE
             refresh_tokens.token_hash = ${tokenHash}
@@ -218,6 +219,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
         replaces: tokenHash,
       }))),
     keyOf: (token: RefreshToken) => token.id,
+    key: newId,
   })
 
   const rotate = Effect.fnUntraced(function* (
