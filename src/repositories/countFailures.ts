@@ -25,16 +25,16 @@ const Count = Schema.Struct({ count: Schema.Number })
 
 export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   // Both ends of the window are rounded as attempted_at was when it was stored.
-  const isRecentFailure = `
+  const isRecentFailure = sql.literal(`
     NOT success
     AND attempted_at >= (now() - make_interval(mins => minutes))::timestamptz(3)
-    AND attempted_at <= now()::timestamptz(3)`
+    AND attempted_at <= now()::timestamptz(3)`)
 
-  const failures = sql.literal(`(
+  const failures = sql`(
     SELECT count(*)::int
     FROM login_attempts
     WHERE user_id = users.id AND ${isRecentFailure}
-  )`)
+  )`
 
   // PostgreSQL counts for one user in less time than for an array of one.
   const countUser = SqlSchema.findOneOption({
@@ -103,7 +103,7 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
         sql.and([
           ...(email === null ? [] : [sql`lower(email) = lower(${email} COLLATE "C")`]),
           ...(ipAddress === null ? [] : [sql`ip_address = ${ipAddress}::inet`]),
-          sql.literal(isRecentFailure),
+          isRecentFailure,
         ])
       }`,
   })
