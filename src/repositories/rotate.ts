@@ -6,6 +6,7 @@ import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
 import { spanned } from "../database/spanned.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
+import { orNull } from "../domain/orNull.ts"
 import {
   RefreshToken,
   RefreshTokenExpired,
@@ -143,18 +144,19 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
         RETURNING ${columns}`,
   })
 
-  // Both in one statement: a deletion of the user between two would pass for a successor that was
-  // cleaned up, and so for reuse.
-  const findWithSuccessor = SqlSchema.findAll({
-    Request: TokenHash,
+  // All in one statement: a deletion of the user between two would pass for a successor that was
+  // cleaned up, and so for reuse, or for a refusal of what this request had created.
+  const findInvolved = SqlSchema.findAll({
+    Request: Schema.Struct({ tokenHash: TokenHash, key: orNull(RefreshTokenId) }),
     Result: RefreshToken,
-    execute: (tokenHash) =>
+    execute: ({ tokenHash, key }) =>
       sql`
         SELECT ${columns}
         FROM refresh_tokens
         WHERE
           token_hash = ${tokenHash}
-          OR id = (SELECT successor_id FROM refresh_tokens WHERE token_hash = ${tokenHash})`,
+          OR id = (SELECT successor_id FROM refresh_tokens WHERE token_hash = ${tokenHash})
+          OR id = ${key}::uuid`,
   })
 
   const findById = SqlSchema.findOneOption({
@@ -164,14 +166,19 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
   })
 
   /**
-   * Why a rotation replaced nothing. Succeeds when the token is valid, which only a race can bring
-   * about.
+   * Why a rotation replaced nothing. Succeeds with whether a row has the key as its id; without one
+   * the token is valid, which only a race can bring about.
    */
-  const explain = Effect.fnUntraced(function* (tokenHash: TokenHash, successor: Successor) {
-    const found = yield* findWithSuccessor(tokenHash).pipe(retryRead(sql))
+  const explain = Effect.fnUntraced(function* (
+    tokenHash: TokenHash,
+    successor: Successor,
+    key: RefreshTokenId | null,
+  ) {
+    const found = yield* findInvolved({ tokenHash, key }).pipe(retryRead(sql))
+    if (found.some((row) => row.id === key)) return true
     const token = found.find((row) => row.tokenHash === tokenHash)
     if (token === undefined) return yield* new RefreshTokenNotFound()
-    if (token.wasValid) return
+    if (token.wasValid) return false
     const rotatedTo = found.find((row) => row.id === token.successorId)
     if (rotatedTo?.tokenHash !== successor.tokenHash) return yield* refuse(token)
     return yield* rotatedTo.wasValid
@@ -194,7 +201,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
         }),
       )
       if (Option.isSome(replaced)) return replaced
-      yield* explain(tokenHash, successor)
+      if (yield* explain(tokenHash, successor, key)) return Option.none<RefreshToken>()
     }
   })
 

@@ -1,8 +1,10 @@
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Option, Schema } from "effect"
+import { SqlClient } from "effect/sql"
 import { RefreshToken, Successor } from "../../src/domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
-import { aSuccessor, aToken, aTokenHash, aTokenId } from "../support/factories.ts"
+import { beforeStatement } from "../support/beforeStatement.ts"
+import { aSuccessor, aToken, aTokenHash, aTokenId, oneDayAgo } from "../support/factories.ts"
 import { aSavedToken } from "../support/saved.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -121,4 +123,37 @@ layer(TestDatabase.layerRepositories)("the idempotency key of a rotation", (it) 
       const replay = yield* tokens.rotate(old.tokenHash, input, { idempotencyKey: aTokenId() })
       assert.deepStrictEqual(replay, successor)
     }))
+
+  for (
+    const { successor, deleted, refusal } of [
+      { successor: "live", deleted: "user", refusal: "RefreshTokenNotFound" },
+      { successor: "expired", deleted: "user", refusal: "RefreshTokenNotFound" },
+      { successor: "expired", deleted: "successor", refusal: "RefreshTokenReused" },
+    ] as const
+  ) {
+    it.effect(
+      `whose ${successor} successor is gone with a deletion of the ${deleted} answers as before or after it`,
+      () =>
+        Effect.forEach(Array.from({ length: 8 }).keys(), (index) =>
+          Effect.gen(function* () {
+            const tokens = yield* RefreshTokenRepository
+            const sql = yield* SqlClient.SqlClient
+            const old = yield* aSavedToken()
+            const idempotencyKey = aTokenId()
+            const input = aSuccessor(successor === "expired" ? { expiresAt: oneDayAgo() } : {})
+            const rotate = tokens.rotate(old.tokenHash, input, { idempotencyKey })
+            const created = yield* rotate
+
+            const answer = yield* beforeStatement(
+              rotate,
+              index,
+              deleted === "user"
+                ? sql`DELETE FROM users WHERE id = ${old.userId}`
+                : sql`DELETE FROM refresh_tokens WHERE id = ${idempotencyKey}`,
+            ).pipe(Effect.catch(({ _tag }) => Effect.succeed(_tag)))
+            if (typeof answer === "string") assert.strictEqual(answer, refusal)
+            else assert.deepStrictEqual(answer, created)
+          })),
+    )
+  }
 })
