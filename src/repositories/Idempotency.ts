@@ -4,11 +4,12 @@
  */
 import { createHash } from "node:crypto"
 import { Effect, Option, Schema } from "effect"
-import { type SqlClient, SqlSchema } from "effect/sql"
+import { type SqlClient, SqlSchema, type Statement } from "effect/sql"
 import { interpretErrors } from "../database/Constraints.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import { orNull } from "../domain/orNull.ts"
+import { StoredUuid } from "../domain/Uuid.ts"
 import { retryRead } from "./retryRead.ts"
 
 /**
@@ -22,15 +23,21 @@ const fingerprintOf = (operation: string, values: object): Uint8Array =>
     )
     .digest()
 
-/** What `insert` gets, as fields of a statement's request. */
-export const keyFields = <Key extends Schema.Top>(key: Key) => ({
-  key: orNull(key),
-  fingerprint: orNull(Schema.Uint8Array),
-})
+/** What an insertion sends besides the row's values: the key or an id that was made for it. */
+export const insertionFields = { id: StoredUuid, fingerprint: orNull(Schema.Uint8Array) }
 
-/** How an insertion meets a row that has the key as its id; an id made for it is no row's. */
-export const unlessKeyExists = (sql: SqlClient.SqlClient, key: string | null) =>
-  sql.literal(key === null ? "" : "ON CONFLICT (id) DO NOTHING")
+/**
+ * An insertion that leaves the row alone which has the key as its id; `make` gets the clause for that.
+ * There is none without a key: an id that was made for a row is no other's.
+ */
+export const unlessKeyExists = <Input extends { readonly fingerprint: Uint8Array | null }>(
+  sql: SqlClient.SqlClient,
+  make: (clause: Statement.Fragment) => (input: Input) => Statement.Statement<object>,
+) => {
+  const insert = make(sql.literal(""))
+  const insertUnlessKeyExists = make(sql.literal("ON CONFLICT (id) DO NOTHING"))
+  return (input: Input) => input.fingerprint === null ? insert(input) : insertUnlessKeyExists(input)
+}
 
 /** A request that creates a row; `Values` is what it sent. */
 interface CreatingRequest<Key extends string, Values extends Schema.Top, A, E> {

@@ -4,6 +4,7 @@
 import { Context, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, loginAttemptConstraints } from "../database/Constraints.ts"
+import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
@@ -13,10 +14,12 @@ import { StoredUserId, type UserId, type UserNotFound } from "../domain/User.ts"
 import { makeFailureCounters, type Origin } from "./countFailures.ts"
 import { type CleanUpOptions, deleteInBatches } from "./deleteInBatches.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce, keyFields, unlessKeyExists } from "./Idempotency.ts"
+import { createOnce, insertionFields, unlessKeyExists } from "./Idempotency.ts"
 import { newId } from "./newId.ts"
 import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
+
+const Insertion = Schema.Struct({ ...LoginAttempt.insert.fields, ...insertionFields })
 
 export class LoginAttemptRepository extends Context.Service<LoginAttemptRepository, {
   readonly create: (
@@ -55,29 +58,26 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
         attempted_at AS "attemptedAt"`)
 
       const insert = SqlSchema.findOneOption({
-        Request: Schema.Struct({
-          attempt: LoginAttempt.insert,
-          ...keyFields(LoginAttemptId),
-        }),
+        Request: Insertion,
         Result: LoginAttempt,
-        execute: ({ attempt, key, fingerprint }) =>
-          sql`
+        execute: unlessKeyExists(sql, (unlessKeyExists) =>
+          prepared<typeof Insertion.Encoded>(sql)`
             INSERT INTO login_attempts (
               id, user_id, email, ip_address, user_agent, success, failure_reason,
               idempotency_fingerprint
             )
             VALUES (
-              ${key ?? newId()}::uuid,
-              ${attempt.userId},
-              ${attempt.email},
-              ${attempt.ipAddress},
-              ${attempt.userAgent},
-              ${attempt.success},
-              ${attempt.failureReason},
-              ${fingerprint}
+              ${"id"}::uuid,
+              ${"userId"},
+              ${"email"},
+              ${"ipAddress"},
+              ${"userAgent"},
+              ${"success"},
+              ${"failureReason"},
+              ${"fingerprint"}
             )
-            ${unlessKeyExists(sql, key)}
-            RETURNING ${columns}`,
+            ${unlessKeyExists}
+            RETURNING ${columns}`),
       })
 
       const findById = SqlSchema.findOneOption({
@@ -139,7 +139,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
           schema: LoginAttempt.insert,
           values: attempt,
           insert: (key, fingerprint) =>
-            insert({ attempt, key, fingerprint }).pipe(
+            insert({ ...attempt, id: key ?? newId(), fingerprint }).pipe(
               withSavepoint(sql),
               interpretErrors(loginAttemptConstraints),
             ),

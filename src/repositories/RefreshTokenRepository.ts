@@ -109,8 +109,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
         key: TokenHash,
         type: "text",
         row: RefreshToken,
-        select: (condition) =>
-          sql`SELECT ${columns} FROM refresh_tokens WHERE token_hash ${condition}`,
+        select: sql`SELECT ${columns} FROM refresh_tokens WHERE token_hash`,
         keyOf: (token: RefreshToken) => token.tokenHash,
       })
 

@@ -73,7 +73,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         key: StoredUserId,
         type: "uuid",
         row: User,
-        select: (condition) => sql`SELECT ${columns} FROM users WHERE id ${condition}`,
+        select: sql`SELECT ${columns} FROM users WHERE id`,
         keyOf: (user: User) => user.id,
       })
 
@@ -83,7 +83,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         key: Schema.String,
         type: "text",
         row: User,
-        select: (condition) => sql`SELECT ${columns} FROM users WHERE lower(email) ${condition}`,
+        select: sql`SELECT ${columns} FROM users WHERE lower(email)`,
         keyOf: (user: User) => user.email.toLowerCase(),
       })
 
@@ -92,7 +92,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         key: GoogleId,
         type: "text",
         row: User,
-        select: (condition) => sql`SELECT ${columns} FROM users WHERE google_id ${condition}`,
+        select: sql`SELECT ${columns} FROM users WHERE google_id`,
         keyOf: (user: User) => user.googleId,
       })
 

@@ -5,10 +5,11 @@ import { Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import * as Batcher from "../database/Batcher.ts"
 import { interpretErrors } from "../database/Constraints.ts"
+import { prepared } from "../database/prepared.ts"
 import { Email } from "../domain/Email.ts"
 import type { IpAddress } from "../domain/IpAddress.ts"
 import { orNull } from "../domain/orNull.ts"
-import { StoredUserId, type UserId, UserNotFound } from "../domain/User.ts"
+import { StoredUserId, UserNotFound } from "../domain/User.ts"
 import { retryRead } from "./retryRead.ts"
 
 /** Whose failures are counted: those with this address, from this host, or both at once. */
@@ -16,10 +17,8 @@ export type Origin =
   | { readonly email: Email; readonly ipAddress?: IpAddress | undefined }
   | { readonly email?: undefined; readonly ipAddress: IpAddress }
 
-interface UserWindow {
-  readonly userId: UserId
-  readonly minutes: number
-}
+const UserWindow = Schema.Struct({ userId: StoredUserId, minutes: Schema.Number })
+type UserWindow = typeof UserWindow.Type
 
 const Count = Schema.Struct({ count: Schema.Number })
 
@@ -38,13 +37,13 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
 
   // PostgreSQL counts for one user in less time than for an array of one.
   const countUser = SqlSchema.findOneOption({
-    Request: Schema.Struct({ userId: StoredUserId, minutes: Schema.Number }),
+    Request: UserWindow,
     Result: Count,
-    execute: ({ userId, minutes }) =>
-      sql`
-        SELECT ${failures} AS count
-        FROM (VALUES (${userId}::uuid, ${minutes}::int)) AS asked (user_id, minutes)
-        JOIN users ON users.id = asked.user_id`,
+    execute: prepared<typeof UserWindow.Encoded>(sql)`
+      SELECT ${failures} AS count
+      FROM (VALUES (${"userId"}::uuid, ${"minutes"}::int))
+        AS asked (user_id, minutes)
+      JOIN users ON users.id = asked.user_id`,
   })
 
   const countUsers = SqlSchema.findAll({

@@ -4,11 +4,12 @@
 import { Effect, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
+import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
 import { RefreshToken, RefreshTokenId, StoredRefreshTokenId } from "../domain/RefreshToken.ts"
 import { StoredUserId } from "../domain/User.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce, keyFields, unlessKeyExists } from "./Idempotency.ts"
+import { createOnce, insertionFields, unlessKeyExists } from "./Idempotency.ts"
 import { newId } from "./newId.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
 import { retryRead } from "./retryRead.ts"
@@ -18,6 +19,8 @@ export interface CreateOptions {
   /** Becomes the token's id; the same call again gives the token as it is now. */
   readonly idempotencyKey?: RefreshTokenId | undefined
 }
+
+const Insertion = Schema.Struct({ ...RefreshToken.insert.fields, ...insertionFields })
 
 export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   const columns = sql.literal(refreshTokenColumns)
@@ -31,33 +34,30 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
   // The clock is read when the user's row is held: a token that had to wait for a revoke-all is
   // younger than the revocations. A user that does not exist violates the foreign key.
   const insert = SqlSchema.findOneOption({
-    Request: Schema.Struct({
-      token: RefreshToken.insert,
-      ...keyFields(RefreshTokenId),
-    }),
+    Request: Insertion,
     Result: RefreshToken,
-    execute: ({ token, key, fingerprint }) =>
-      sql`
+    execute: unlessKeyExists(sql, (unlessKeyExists) =>
+      prepared<typeof Insertion.Encoded>(sql)`
         WITH owner AS (
-          SELECT id FROM users WHERE id = ${token.userId} FOR KEY SHARE
+          SELECT id FROM users WHERE id = ${"userId"} FOR KEY SHARE
         )
         INSERT INTO refresh_tokens (
           id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,
           idempotency_fingerprint
         )
         SELECT
-          ${key ?? newId()}::uuid,
+          ${"id"}::uuid,
           wanted.user_id,
-          ${token.tokenHash},
-          ${token.expiresAt}::timestamptz,
+          ${"tokenHash"},
+          ${"expiresAt"}::timestamptz,
           clock_timestamp(),
-          ${token.userAgent},
-          ${token.ipAddress}::inet,
-          ${fingerprint}::bytea
-        FROM (VALUES (${token.userId}::uuid)) AS wanted (user_id)
+          ${"userAgent"},
+          ${"ipAddress"}::inet,
+          ${"fingerprint"}::bytea
+        FROM (VALUES (${"userId"}::uuid)) AS wanted (user_id)
         LEFT JOIN owner ON owner.id = wanted.user_id
-        ${unlessKeyExists(sql, key)}
-        RETURNING ${columns}`,
+        ${unlessKeyExists}
+        RETURNING ${columns}`),
   })
 
   const insertMany = SqlSchema.findAll({
@@ -112,7 +112,7 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
       schema: RefreshToken.insert,
       values: token,
       insert: (key, fingerprint) =>
-        insert({ token, key, fingerprint }).pipe(
+        insert({ ...token, id: key ?? newId(), fingerprint }).pipe(
           withSavepoint(sql),
           interpretErrors(refreshTokenConstraints),
         ),

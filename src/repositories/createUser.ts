@@ -4,11 +4,12 @@
 import { Effect, type Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, userConstraints } from "../database/Constraints.ts"
+import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { StoredUserId, User, UserId } from "../domain/User.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce, keyFields, unlessKeyExists } from "./Idempotency.ts"
+import { createOnce, insertionFields, unlessKeyExists } from "./Idempotency.ts"
 import type { PreferEmailTaken } from "./preferEmailTaken.ts"
 import { withSavepoint } from "./savepoint.ts"
 import { userColumns } from "./userColumns.ts"
@@ -17,6 +18,8 @@ export interface CreateUserOptions {
   /** Becomes the user's id; the same call again gives the user as it is now. */
   readonly idempotencyKey?: UserId | undefined
 }
+
+const Insertion = Schema.Struct({ ...User.insert.fields, ...insertionFields })
 
 interface Needs {
   readonly findById: (id: UserId) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>
@@ -30,29 +33,26 @@ export const makeCreateUser = Effect.fnUntraced(function* (
   const columns = sql.literal(userColumns)
 
   const insert = SqlSchema.findOneOption({
-    Request: Schema.Struct({
-      user: User.insert,
-      ...keyFields(UserId),
-    }),
+    Request: Insertion,
     Result: User,
-    execute: ({ user, key, fingerprint }) =>
-      sql`
+    execute: unlessKeyExists(sql, (unlessKeyExists) =>
+      prepared<typeof Insertion.Encoded>(sql)`
         INSERT INTO users (
           id, email, full_name, password_hash, auth_provider, google_id, is_active,
           idempotency_fingerprint
         )
         VALUES (
-          COALESCE(${key}::uuid, gen_random_uuid()),
-          ${user.email},
-          ${user.fullName},
-          ${user.passwordHash},
-          ${user.authProvider},
-          ${user.googleId},
-          ${user.isActive},
-          ${fingerprint}
+          ${"id"}::uuid,
+          ${"email"},
+          ${"fullName"},
+          ${"passwordHash"},
+          ${"authProvider"},
+          ${"googleId"},
+          ${"isActive"},
+          ${"fingerprint"}
         )
-        ${unlessKeyExists(sql, key)}
-        RETURNING ${columns}`,
+        ${unlessKeyExists}
+        RETURNING ${columns}`),
   })
 
   // Sorted, so that two services that add the same addresses don't wait for each other.
@@ -91,7 +91,7 @@ export const makeCreateUser = Effect.fnUntraced(function* (
       values: user,
       insert: (key, fingerprint) =>
         preferEmailTaken(
-          insert({ user, key, fingerprint }).pipe(
+          insert({ ...user, id: key ?? crypto.randomUUID(), fingerprint }).pipe(
             withSavepoint(sql),
             interpretErrors(userConstraints),
           ),

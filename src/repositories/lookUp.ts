@@ -5,6 +5,7 @@ import { Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema, type Statement } from "effect/sql"
 import * as Batcher from "../database/Batcher.ts"
 import { interpretErrors } from "../database/Constraints.ts"
+import { prepared } from "../database/prepared.ts"
 import { retryRead } from "./retryRead.ts"
 
 interface LookUp<Key extends string, Row> {
@@ -14,8 +15,8 @@ interface LookUp<Key extends string, Row> {
   /** PostgreSQL's type of keys. */
   readonly type: "text" | "uuid"
   readonly row: Schema.ConstraintDecoder<Row>
-  /** The rows with a key of which `condition` holds: an operator and what is right of it. */
-  readonly select: (condition: Statement.Fragment) => Statement.Statement<object>
+  /** The query for rows, up to the expression that is compared with keys. */
+  readonly select: Statement.Fragment
   /** The key by which a row was found. */
   readonly keyOf: (row: Row) => Key | null
 }
@@ -29,15 +30,15 @@ export const makeLookUp = <Key extends string, Row>(
 
   // PostgreSQL finds one key in less time than an array of one.
   const findOne = SqlSchema.findOneOption({
-    Request: key,
+    Request: Schema.Struct({ key }),
     Result: row,
-    execute: (key) => select(sql`= ${key}::${keyType}`),
+    execute: prepared<{ readonly key: string }>(sql)`${select} = ${"key"}::${keyType}`,
   })
 
   const findMany = SqlSchema.findAll({
     Request: Schema.Array(key),
     Result: row,
-    execute: (keys) => select(sql`= ANY(${keys}::${keyType}[])`),
+    execute: (keys) => sql`${select} = ANY(${keys}::${keyType}[])`,
   })
 
   const findEach = (keys: ReadonlyArray<Key>) =>
@@ -49,7 +50,7 @@ export const makeLookUp = <Key extends string, Row>(
   return Batcher.make({
     sql,
     name,
-    alone: (key: Key) => findOne(key).pipe(retryRead(sql), interpretErrors()),
+    alone: (key: Key) => findOne({ key }).pipe(retryRead(sql), interpretErrors()),
     // A row that is not what it should be spoils only the look-up of itself.
     together: (keys) =>
       Effect.catchDefect(findEach(keys), () => Effect.succeed(keys.map(() => Option.none()))),

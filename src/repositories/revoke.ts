@@ -4,23 +4,25 @@
 import { Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors } from "../database/Constraints.ts"
+import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
 import { RefreshToken, RefreshTokenNotFound, TokenHash } from "../domain/RefreshToken.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
 
+const Revocation = Schema.Struct({ tokenHash: TokenHash })
+
 export const makeRevoke = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   const columns = sql.literal(refreshTokenColumns)
 
   const setRevoked = SqlSchema.findOneOption({
-    Request: TokenHash,
+    Request: Revocation,
     Result: RefreshToken,
-    execute: (tokenHash) =>
-      sql`
-        UPDATE refresh_tokens
-        SET revoked_at = COALESCE(revoked_at, now())
-        WHERE token_hash = ${tokenHash}
-        RETURNING ${columns}`,
+    execute: prepared<typeof Revocation.Encoded>(sql)`
+      UPDATE refresh_tokens
+      SET revoked_at = COALESCE(revoked_at, now())
+      WHERE token_hash = ${"tokenHash"}
+      RETURNING ${columns}`,
   })
 
   const setRevokedWhereFree = SqlSchema.findAll({
@@ -42,7 +44,7 @@ export const makeRevoke = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
   })
 
   const revokeAlone = (tokenHash: TokenHash) =>
-    setRevoked(tokenHash).pipe(
+    setRevoked({ tokenHash }).pipe(
       interpretErrors(),
       Effect.flatMap((revoked) =>
         Option.isSome(revoked) ? Effect.succeed(revoked.value) : new RefreshTokenNotFound()

@@ -4,6 +4,7 @@
 import { Data, Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
+import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import { orNull } from "../domain/orNull.ts"
@@ -21,7 +22,7 @@ import {
 } from "../domain/RefreshToken.ts"
 import type { CreateOptions } from "./createRefreshToken.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce, keyFields } from "./Idempotency.ts"
+import { createOnce, insertionFields } from "./Idempotency.ts"
 import { newId } from "./newId.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
 import { retryRead } from "./retryRead.ts"
@@ -43,6 +44,12 @@ const refuse = (token: RefreshToken) =>
 const Rotation = Schema.Struct({ tokenHash: TokenHash, successor: Successor })
 type Rotation = typeof Rotation.Type
 
+const Replacement = Schema.Struct({
+  ...Successor.fields,
+  ...insertionFields,
+  replaces: TokenHash,
+})
+
 export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   const columns = sql.literal(refreshTokenColumns)
 
@@ -50,47 +57,44 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
   // the others wait for its row and then see it revoked. The successor's id is known beforehand for
   // the same reason. The user's row comes first; see RefreshTokenRepository.
   const replace = SqlSchema.findOneOption({
-    Request: Schema.Struct({
-      tokenHash: TokenHash,
-      successor: Successor,
-      ...keyFields(RefreshTokenId),
-    }),
+    Request: Replacement,
     Result: RefreshToken,
-    execute: ({ tokenHash, successor, key, fingerprint }) =>
-      sql`
-        WITH owner AS (
-          SELECT id
-          FROM users
-          WHERE id = (SELECT user_id FROM refresh_tokens WHERE token_hash = ${tokenHash})
-          FOR KEY SHARE
-        ), spent AS (
-          UPDATE refresh_tokens
-          SET
-            revoked_at = clock_timestamp(),
-            successor_id = ${key ?? newId()}::uuid
-          FROM owner
-          WHERE
-            refresh_tokens.token_hash = ${tokenHash}
-            AND refresh_tokens.user_id = owner.id
-            AND refresh_tokens.revoked_at IS NULL
-            AND refresh_tokens.expires_at > now()
-          RETURNING refresh_tokens.user_id, refresh_tokens.successor_id
+    execute: prepared<typeof Replacement.Encoded>(sql)`
+      WITH owner AS (
+        SELECT id
+        FROM users
+        WHERE id = (
+          SELECT user_id FROM refresh_tokens WHERE token_hash = ${"replaces"}
         )
-        INSERT INTO refresh_tokens (
-          id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,
-          idempotency_fingerprint
-        )
-        SELECT
-          spent.successor_id,
-          spent.user_id,
-          ${successor.tokenHash},
-          ${successor.expiresAt}::timestamptz,
-          clock_timestamp(),
-          ${successor.userAgent},
-          ${successor.ipAddress}::inet,
-          ${fingerprint}::bytea
-        FROM spent
-        RETURNING ${columns}`,
+        FOR KEY SHARE
+      ), spent AS (
+        UPDATE refresh_tokens
+        SET
+          revoked_at = clock_timestamp(),
+          successor_id = ${"id"}::uuid
+        FROM owner
+        WHERE
+          refresh_tokens.token_hash = ${"replaces"}
+          AND refresh_tokens.user_id = owner.id
+          AND refresh_tokens.revoked_at IS NULL
+          AND refresh_tokens.expires_at > now()
+        RETURNING refresh_tokens.user_id, refresh_tokens.successor_id
+      )
+      INSERT INTO refresh_tokens (
+        id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,
+        idempotency_fingerprint
+      )
+      SELECT
+        spent.successor_id,
+        spent.user_id,
+        ${"tokenHash"},
+        ${"expiresAt"}::timestamptz,
+        clock_timestamp(),
+        ${"userAgent"},
+        ${"ipAddress"}::inet,
+        ${"fingerprint"}::bytea
+      FROM spent
+      RETURNING ${columns}`,
   })
 
   // Of two rotations of one token in a group, one finds its row; the other is left out.
@@ -193,7 +197,12 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     fingerprint: Uint8Array | null,
   ) {
     while (true) {
-      const replaced = yield* replace({ tokenHash, successor, key, fingerprint }).pipe(
+      const replaced = yield* replace({
+        ...successor,
+        id: key ?? newId(),
+        fingerprint,
+        replaces: tokenHash,
+      }).pipe(
         withSavepoint(sql),
         interpretErrors({
           refresh_tokens_token_hash_key: refreshTokenConstraints.refresh_tokens_token_hash_key,
