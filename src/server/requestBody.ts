@@ -1,17 +1,28 @@
 /**
  * Request bodies, read more strictly and more kindly than the platform does.
  */
+import { isUtf8 } from "node:buffer"
 import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
 import { Headers, HttpMethod, HttpServerError, HttpServerRequest } from "effect/http"
-
-const decoder = new TextDecoder("utf-8", { fatal: true })
 
 /** What is expected of a body that is not UTF-8. */
 export const notUtf8 = "Expected UTF-8"
 
-/** Text in UTF-8, strictly: none where the bytes are something else. */
-export const decodeUtf8 = (bytes: ArrayBuffer | Uint8Array): Option.Option<string> =>
-  Result.getSuccess(Result.try(() => decoder.decode(bytes)))
+/** What a text in UTF-8 may begin with; it is no part of the text. */
+const byteOrderMark = "\uFEFF"
+
+/**
+ * Text in UTF-8, strictly: none where the bytes are something else. What `TextDecoder` does, in less
+ * than half of its time.
+ */
+export const decodeUtf8 = (bytes: ArrayBuffer | Uint8Array): Option.Option<string> => {
+  const buffer = bytes instanceof ArrayBuffer
+    ? Buffer.from(bytes)
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (!isUtf8(buffer)) return Option.none()
+  const text = buffer.toString()
+  return Option.some(text.startsWith(byteOrderMark) ? text.slice(1) : text)
+}
 
 /** Parses JSON text, and refuses other text in the words of `HttpApi`. */
 export const parseJson = (text: string): Result.Result<unknown, Schema.SchemaError> =>
