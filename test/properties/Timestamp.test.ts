@@ -62,6 +62,19 @@ describe("Timestamp", () => {
   )
 
   it.prop(
+    "writes what Date writes, and cuts a part of a millisecond",
+    [between(-62_135_596_800_000, 253_402_300_799_999), oneOf(0, 0.25, -0.25, 0.999)],
+    ([milliseconds, part]) => {
+      const instant = DateTime.mapEpochMillis(
+        DateTime.makeUnsafe(0),
+        () => milliseconds + part,
+      )
+      assert.strictEqual(encode(instant), new Date(milliseconds + part).toISOString())
+    },
+    checks(500),
+  )
+
+  it.prop(
     "reads exactly the dates and times that exist, as the same instant cut to milliseconds",
     [written],
     ([given]) => {
