@@ -56,7 +56,7 @@ const scripts: Record<string, string> = {
       idempotency_fingerprint
     )
     VALUES (
-      COALESCE(NULL::uuid, gen_random_uuid()),
+      gen_random_uuid(),
       '${addedBy}.pgbench.' || :run::int || '.' || :i::int || '@example.com',
       'Grace Hopper',
       '$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG',
@@ -65,7 +65,6 @@ const scripts: Record<string, string> = {
       true,
       NULL
     )
-    ON CONFLICT (id) DO NOTHING
     RETURNING ${users};`,
 
   "create attempt": `${randomUser}
@@ -73,7 +72,7 @@ const scripts: Record<string, string> = {
       id, user_id, email, ip_address, user_agent, success, failure_reason, idempotency_fingerprint
     )
     VALUES (
-      COALESCE(NULL::uuid, gen_random_uuid()),
+      gen_random_uuid(),
       bench.user_id(:user),
       'user.' || :user::int || '@example.com',
       '198.51.100.7',
@@ -82,7 +81,6 @@ const scripts: Record<string, string> = {
       'wrong password',
       NULL
     )
-    ON CONFLICT (id) DO NOTHING
     RETURNING ${attempts};`,
 
   "create token": `${next}
@@ -93,7 +91,7 @@ const scripts: Record<string, string> = {
       idempotency_fingerprint
     )
     SELECT
-      COALESCE(NULL::uuid, gen_random_uuid()),
+      gen_random_uuid(),
       wanted.user_id,
       rpad(:run::int || '-' || :i::int || '-', 64, '0123456789abcdef'),
       '2099-01-01 00:00:00+00'::timestamptz,
@@ -103,7 +101,6 @@ const scripts: Record<string, string> = {
       NULL::bytea
     FROM (VALUES (bench.user_id(:user))) AS wanted (user_id)
     LEFT JOIN owner ON owner.id = wanted.user_id
-    ON CONFLICT (id) DO NOTHING
     RETURNING ${tokens};`,
 
   "revoke": `${next}
@@ -112,23 +109,15 @@ const scripts: Record<string, string> = {
     RETURNING ${tokens};`,
 
   "rotate": `${next}
-    WITH owner AS (
-      SELECT id FROM users
-      WHERE id = (
-        SELECT user_id FROM refresh_tokens
-        WHERE token_hash = bench.prepared_token_hash(:run, :i)
-      )
-      FOR KEY SHARE
-    ), spent AS (
+    WITH spent AS (
       UPDATE refresh_tokens
-      SET revoked_at = clock_timestamp(), successor_id = COALESCE(NULL::uuid, gen_random_uuid())
-      FROM owner
+      SET revoked_at = clock_timestamp(), successor_id = gen_random_uuid()
       WHERE
-        refresh_tokens.token_hash = bench.prepared_token_hash(:run, :i)
-        AND refresh_tokens.user_id = owner.id
-        AND refresh_tokens.revoked_at IS NULL
-        AND refresh_tokens.expires_at > now()
-      RETURNING refresh_tokens.user_id, refresh_tokens.successor_id
+        token_hash = bench.prepared_token_hash(:run, :i)
+        AND revoked_at IS NULL
+        AND expires_at > now()
+        AND EXISTS (SELECT FROM users WHERE users.id = user_id FOR KEY SHARE)
+      RETURNING user_id, successor_id
     )
     INSERT INTO refresh_tokens (
       id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,

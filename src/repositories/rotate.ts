@@ -55,30 +55,21 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
 
   // One statement, so that of many rotations of one token at once exactly one finds it unrevoked:
   // the others wait for its row and then see it revoked. The successor's id is known beforehand for
-  // the same reason. The user's row comes first; see RefreshTokenRepository.
+  // the same reason. The user's row is held before the token's, and so a condition of finding that;
+  // see RefreshTokenRepository.
   const replace = SqlSchema.findOneOption({
     Request: Replacement,
     Result: RefreshToken,
     execute: prepared<typeof Replacement.Encoded>(sql)`
-      WITH owner AS (
-        SELECT id
-        FROM users
-        WHERE id = (
-          SELECT user_id FROM refresh_tokens WHERE token_hash = ${"replaces"}
-        )
-        FOR KEY SHARE
-      ), spent AS (
+      WITH spent AS (
         UPDATE refresh_tokens
-        SET
-          revoked_at = clock_timestamp(),
-          successor_id = ${"id"}::uuid
-        FROM owner
+        SET revoked_at = clock_timestamp(), successor_id = ${"id"}::uuid
         WHERE
-          refresh_tokens.token_hash = ${"replaces"}
-          AND refresh_tokens.user_id = owner.id
-          AND refresh_tokens.revoked_at IS NULL
-          AND refresh_tokens.expires_at > now()
-        RETURNING refresh_tokens.user_id, refresh_tokens.successor_id
+          token_hash = ${"replaces"}
+          AND revoked_at IS NULL
+          AND expires_at > now()
+          AND EXISTS (SELECT FROM users WHERE users.id = user_id FOR KEY SHARE)
+        RETURNING user_id, successor_id
       )
       INSERT INTO refresh_tokens (
         id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,

@@ -201,6 +201,9 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })(
             Effect.flip(elsewhere.rotate(tokenHash, aSuccessor())),
           )
           yield* blockedSession
+          // Fails if the rotation already holds the token: the two would wait for each other.
+          yield* sql`
+            SELECT id FROM refresh_tokens WHERE token_hash = ${tokenHash} FOR UPDATE NOWAIT`
           assert.strictEqual(yield* tokens.revokeAllForUser(userId), 1)
           return rotation
         }).pipe(sql.withTransaction)
