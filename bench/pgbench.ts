@@ -14,10 +14,10 @@ const users = `id, email, full_name AS "fullName", password_hash AS "passwordHas
 
 const tokens = `id, user_id AS "userId", token_hash AS "tokenHash", expires_at AS "expiresAt",
   created_at AS "createdAt", revoked_at AS "revokedAt", user_agent AS "userAgent",
-  ip_address AS "ipAddress", successor_id AS "successorId",
+  abbrev(ip_address) AS "ipAddress", successor_id AS "successorId",
   revoked_at IS NULL AND expires_at > now() AS "wasValid"`
 
-const attempts = `id, user_id AS "userId", email, ip_address AS "ipAddress",
+const attempts = `id, user_id AS "userId", email, abbrev(ip_address) AS "ipAddress",
   user_agent AS "userAgent", success, failure_reason AS "failureReason",
   attempted_at AS "attemptedAt"`
 

@@ -51,7 +51,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
         id,
         user_id AS "userId",
         email,
-        ip_address AS "ipAddress",
+        abbrev(ip_address) AS "ipAddress",
         user_agent AS "userAgent",
         success,
         failure_reason AS "failureReason",
