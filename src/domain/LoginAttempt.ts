@@ -16,7 +16,7 @@ import { StoredUuid, Uuid } from "./Uuid.ts"
 export const LoginAttemptId = Uuid.pipe(Schema.brand("LoginAttemptId"))
 export type LoginAttemptId = typeof LoginAttemptId.Type
 
-export const StoredLoginAttemptId = StoredUuid.pipe(Schema.brand("LoginAttemptId"))
+const StoredLoginAttemptId = StoredUuid.pipe(Schema.brand("LoginAttemptId"))
 
 /** One attempt. It is kept when its user is deleted: then `userId` is null. */
 export class LoginAttempt extends Model.Class<LoginAttempt>("LoginAttempt")({

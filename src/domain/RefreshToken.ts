@@ -15,7 +15,7 @@ import { StoredUuid, Uuid } from "./Uuid.ts"
 export const RefreshTokenId = Uuid.pipe(Schema.brand("RefreshTokenId"))
 export type RefreshTokenId = typeof RefreshTokenId.Type
 
-export const StoredRefreshTokenId = StoredUuid.pipe(Schema.brand("RefreshTokenId"))
+const StoredRefreshTokenId = StoredUuid.pipe(Schema.brand("RefreshTokenId"))
 
 /** What the auth service made of the token, at most 512 characters; compared byte by byte. */
 export const TokenHash = boundedText(512).pipe(Schema.brand("TokenHash"))

@@ -57,12 +57,15 @@ const formatDay = (day: number): string => {
   const known = days.get(day)
   if (known !== undefined) return known
   if (days.size === 1_000) days.clear()
-  const text = new Date(day * millisecondsOfDay).toISOString().split("T")[0] ?? ""
+  const text = new Date(day * millisecondsOfDay).toISOString().slice(0, -"T00:00:00.000Z".length)
   days.set(day, text)
   return text
 }
 
-/** What `Date.toISOString` prints, in less than a third of the time: V8 leaves printing to C's `snprintf`. */
+/**
+ * What `Date.toISOString` prints, in less than a third of the time: V8 leaves printing to C's
+ * `snprintf`.
+ */
 const format = (instant: DateTime.Utc): string => {
   // As `Date` does; arithmetic can leave a part of a millisecond.
   const time = Math.trunc(DateTime.toEpochMillis(instant))

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto"
 import { Effect, Option, Schema } from "effect"
-import { type SqlClient, SqlSchema, type Statement } from "effect/sql"
+import type { SqlClient, Statement } from "effect/sql"
 import { interpretErrors } from "../database/Constraints.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
@@ -27,12 +27,12 @@ const fingerprintOf = (operation: string, values: object): Uint8Array =>
 export const insertionFields = { id: StoredUuid, fingerprint: orNull(Schema.Uint8Array) }
 
 /**
- * An insertion that leaves the row alone which has the key as its id; `make` gets the clause for that.
- * There is none without a key: an id that was made for a row is no other's.
+ * An insertion that leaves the row alone which has the key as its id, for which `make` gets a clause.
+ * Without a key there is nothing in it: an id that was made for a row is no other's.
  */
-export const unlessKeyExists = <Input extends { readonly fingerprint: Uint8Array | null }>(
+export const insertion = <Input extends { readonly fingerprint: Uint8Array | null }>(
   sql: SqlClient.SqlClient,
-  make: (clause: Statement.Fragment) => (input: Input) => Statement.Statement<object>,
+  make: (unlessKeyExists: Statement.Fragment) => (input: Input) => Statement.Statement<object>,
 ) => {
   const insert = make(sql.literal(""))
   const insertUnlessKeyExists = make(sql.literal("ON CONFLICT (id) DO NOTHING"))
@@ -40,8 +40,11 @@ export const unlessKeyExists = <Input extends { readonly fingerprint: Uint8Array
 }
 
 /** A request that creates a row; `Values` is what it sent. */
-interface CreatingRequest<Key extends string, Values extends Schema.Top, A, E> {
+interface CreatingRequest<Key extends string, Values extends Schema.Top, Row, E> {
   readonly table: "users" | "refresh_tokens" | "login_attempts"
+  /** The table's columns as `row` names them. */
+  readonly columns: Statement.Fragment
+  readonly row: Schema.ConstraintDecoder<Row>
   /** Tells requests of different kinds with the same values apart. */
   readonly operation: string
   readonly key: Key | undefined
@@ -51,43 +54,39 @@ interface CreatingRequest<Key extends string, Values extends Schema.Top, A, E> {
   readonly insert: (
     key: Key | null,
     fingerprint: Uint8Array | null,
-  ) => Effect.Effect<Option.Option<A>, E>
-  /** The row that has the key as its id. */
-  readonly find: (key: Key) => Effect.Effect<Option.Option<A>, DatabaseUnavailable>
+  ) => Effect.Effect<Option.Option<Row>, E>
 }
 
-/** Whether a row was created by the same request. */
-const Retry = Schema.Struct({ same: Schema.Boolean })
+const decodeSame = Schema.decodeUnknownEffect(Schema.Struct({ same: Schema.Boolean }))
 
 const createWithKey = Effect.fnUntraced(function* <
   Key extends string,
   Values extends Schema.Codec<unknown, object>,
-  A,
+  Row,
   E,
 >(
   sql: SqlClient.SqlClient,
   key: Key,
-  request: CreatingRequest<Key, Values, A, E>,
-): Effect.fn.Return<A, E | IdempotencyKeyReused | DatabaseUnavailable> {
+  request: CreatingRequest<Key, Values, Row, E>,
+): Effect.fn.Return<Row, E | IdempotencyKeyReused | DatabaseUnavailable> {
   const values = yield* Effect.orDie(Schema.encodeEffect(request.schema)(request.values))
   const fingerprint = fingerprintOf(request.operation, values)
+  const decodeRow = Schema.decodeUnknownEffect(request.row)
 
-  const isRetry = SqlSchema.findOneOption({
-    Request: Schema.String,
-    Result: Retry,
-    execute: (key) =>
-      sql`
-        SELECT COALESCE(idempotency_fingerprint = ${fingerprint}, false) AS same
-        FROM ${sql(request.table)}
-        WHERE id = ${key}`,
-  })
-
+  // The row and whether the same request created it in one statement: between two, the row could be
+  // deleted and the key be another request's.
   const findCreated = Effect.gen(function* () {
-    const retry = yield* isRetry(key).pipe(retryRead(sql), interpretErrors())
-    if (Option.isNone(retry)) return Option.none<A>()
-    if (!retry.value.same) return yield* new IdempotencyKeyReused()
-    return yield* request.find(key)
-  })
+    const [found] = yield* sql`
+      SELECT
+        ${request.columns},
+        COALESCE(idempotency_fingerprint = ${fingerprint}, false) AS same
+      FROM ${sql(request.table)}
+      WHERE id = ${key}`.pipe(retryRead(sql))
+    if (found === undefined) return Option.none<Row>()
+    const { same } = yield* decodeSame(found)
+    if (!same) return yield* new IdempotencyKeyReused()
+    return Option.some(yield* decodeRow(found))
+  }).pipe(interpretErrors())
 
   while (true) {
     const inserted = yield* request.insert(key, fingerprint).pipe(
@@ -115,12 +114,12 @@ const createWithKey = Effect.fnUntraced(function* <
 export const createOnce = <
   Key extends string,
   Values extends Schema.Codec<unknown, object>,
-  A,
+  Row,
   E,
 >(
   sql: SqlClient.SqlClient,
-  request: CreatingRequest<Key, Values, A, E>,
-): Effect.Effect<A, E | IdempotencyKeyReused | DatabaseUnavailable> =>
+  request: CreatingRequest<Key, Values, Row, E>,
+): Effect.Effect<Row, E | IdempotencyKeyReused | DatabaseUnavailable> =>
   request.key === undefined
     ? Effect.map(request.insert(null, null), Option.getOrThrow)
     : createWithKey(sql, request.key, request)

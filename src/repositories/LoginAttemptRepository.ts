@@ -8,15 +8,15 @@ import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
-import { LoginAttempt, LoginAttemptId, StoredLoginAttemptId } from "../domain/LoginAttempt.ts"
+import { LoginAttempt, type LoginAttemptId } from "../domain/LoginAttempt.ts"
 import { orNull } from "../domain/orNull.ts"
 import { StoredUserId, type UserId, type UserNotFound } from "../domain/User.ts"
+import { StoredUuid } from "../domain/Uuid.ts"
 import { makeFailureCounters, type Origin } from "./countFailures.ts"
 import { type CleanUpOptions, deleteInBatches } from "./deleteInBatches.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce, insertionFields, unlessKeyExists } from "./Idempotency.ts"
+import { createOnce, insertion, insertionFields } from "./Idempotency.ts"
 import { newId } from "./newId.ts"
-import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
 
 const Insertion = Schema.Struct({ ...LoginAttempt.insert.fields, ...insertionFields })
@@ -60,7 +60,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
       const insert = SqlSchema.findOneOption({
         Request: Insertion,
         Result: LoginAttempt,
-        execute: unlessKeyExists(sql, (unlessKeyExists) =>
+        execute: insertion(sql, (unlessKeyExists) =>
           prepared<typeof Insertion.Encoded>(sql)`
             INSERT INTO login_attempts (
               id, user_id, email, ip_address, user_agent, success, failure_reason,
@@ -80,19 +80,13 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
             RETURNING ${columns}`),
       })
 
-      const findById = SqlSchema.findOneOption({
-        Request: LoginAttemptId,
-        Result: LoginAttempt,
-        execute: (id) => sql`SELECT ${columns} FROM login_attempts WHERE id = ${id}`,
-      })
-
       // Only for users whom nobody is about to delete or lock; the others have to wait for that.
       const insertMany = SqlSchema.findAll({
         Request: Schema.fromJsonString(
           Schema.Array(
             Schema.Struct({
               ...LoginAttempt.insert.fields,
-              id: StoredLoginAttemptId,
+              id: StoredUuid,
               userId: orNull(StoredUserId),
             }),
           ),
@@ -134,6 +128,8 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
       ) =>
         createOnce(sql, {
           table: "login_attempts",
+          columns,
+          row: LoginAttempt,
           operation: "create",
           key: idempotencyKey,
           schema: LoginAttempt.insert,
@@ -143,7 +139,6 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
               withSavepoint(sql),
               interpretErrors(loginAttemptConstraints),
             ),
-          find: (key) => findById(key).pipe(retryRead(sql), interpretErrors()),
         })
 
       const createRow = yield* makeGroupCommit(sql, {
@@ -151,7 +146,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
         alone: createAlone,
         together: (calls) =>
           insertMany(
-            calls.map(([id, attempt]) => ({ ...attempt, id: LoginAttemptId.make(id) })),
+            calls.map(([id, attempt]) => ({ ...attempt, id })),
           ),
         keyOf: (attempt: LoginAttempt) => attempt.id,
         key: newId,

@@ -187,7 +187,7 @@ export class UserRepository extends Context.Service<UserRepository, {
           (email) => getByEmail(email.toLowerCase()),
         ),
         getByGoogleId: spanned("UserRepository.getByGoogleId", getByGoogleId),
-        create: yield* makeCreateUser(sql, { findById: getById, preferEmailTaken }),
+        create: yield* makeCreateUser(sql, preferEmailTaken),
         update,
         delete: delete_,
         list,

@@ -41,8 +41,7 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
     Result: Count,
     execute: prepared<typeof UserWindow.Encoded>(sql)`
       SELECT ${failures} AS count
-      FROM (VALUES (${"userId"}::uuid, ${"minutes"}::int))
-        AS asked (user_id, minutes)
+      FROM (VALUES (${"userId"}::uuid, ${"minutes"}::int)) AS asked (user_id, minutes)
       JOIN users ON users.id = asked.user_id`,
   })
 

@@ -6,13 +6,13 @@ import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
 import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
-import { RefreshToken, RefreshTokenId, StoredRefreshTokenId } from "../domain/RefreshToken.ts"
+import { RefreshToken, type RefreshTokenId } from "../domain/RefreshToken.ts"
 import { StoredUserId } from "../domain/User.ts"
+import { StoredUuid } from "../domain/Uuid.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce, insertionFields, unlessKeyExists } from "./Idempotency.ts"
+import { createOnce, insertion, insertionFields } from "./Idempotency.ts"
 import { newId } from "./newId.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
-import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
 
 export interface CreateOptions {
@@ -25,18 +25,12 @@ const Insertion = Schema.Struct({ ...RefreshToken.insert.fields, ...insertionFie
 export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   const columns = sql.literal(refreshTokenColumns)
 
-  const findById = SqlSchema.findOneOption({
-    Request: RefreshTokenId,
-    Result: RefreshToken,
-    execute: (id) => sql`SELECT ${columns} FROM refresh_tokens WHERE id = ${id}`,
-  })
-
   // The clock is read when the user's row is held: a token that had to wait for a revoke-all is
   // younger than the revocations. A user that does not exist violates the foreign key.
   const insert = SqlSchema.findOneOption({
     Request: Insertion,
     Result: RefreshToken,
-    execute: unlessKeyExists(sql, (unlessKeyExists) =>
+    execute: insertion(sql, (unlessKeyExists) =>
       prepared<typeof Insertion.Encoded>(sql)`
         WITH owner AS (
           SELECT id FROM users WHERE id = ${"userId"} FOR KEY SHARE
@@ -65,7 +59,7 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
       Schema.Array(
         Schema.Struct({
           ...RefreshToken.insert.fields,
-          id: StoredRefreshTokenId,
+          id: StoredUuid,
           userId: StoredUserId,
         }),
       ),
@@ -107,6 +101,8 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
   ) =>
     createOnce(sql, {
       table: "refresh_tokens",
+      columns,
+      row: RefreshToken,
       operation: "create",
       key: idempotencyKey,
       schema: RefreshToken.insert,
@@ -116,14 +112,12 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
           withSavepoint(sql),
           interpretErrors(refreshTokenConstraints),
         ),
-      find: (key) => findById(key).pipe(retryRead(sql), interpretErrors()),
     })
 
   const createRow = yield* makeGroupCommit(sql, {
     name: "RefreshTokenRepository.create",
     alone: createAlone,
-    together: (calls) =>
-      insertMany(calls.map(([id, token]) => ({ ...token, id: RefreshTokenId.make(id) }))),
+    together: (calls) => insertMany(calls.map(([id, token]) => ({ ...token, id }))),
     keyOf: (token: RefreshToken) => token.id,
     key: newId,
   })

@@ -1,15 +1,15 @@
 /**
  * The creation of user accounts.
  */
-import { Effect, type Option, Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, userConstraints } from "../database/Constraints.ts"
 import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
-import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
-import { StoredUserId, User, UserId } from "../domain/User.ts"
+import { User, type UserId } from "../domain/User.ts"
+import { StoredUuid } from "../domain/Uuid.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
-import { createOnce, insertionFields, unlessKeyExists } from "./Idempotency.ts"
+import { createOnce, insertion, insertionFields } from "./Idempotency.ts"
 import type { PreferEmailTaken } from "./preferEmailTaken.ts"
 import { withSavepoint } from "./savepoint.ts"
 import { userColumns } from "./userColumns.ts"
@@ -21,21 +21,16 @@ export interface CreateUserOptions {
 
 const Insertion = Schema.Struct({ ...User.insert.fields, ...insertionFields })
 
-interface Needs {
-  readonly findById: (id: UserId) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>
-  readonly preferEmailTaken: PreferEmailTaken
-}
-
 export const makeCreateUser = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
-  { findById, preferEmailTaken }: Needs,
+  preferEmailTaken: PreferEmailTaken,
 ) {
   const columns = sql.literal(userColumns)
 
   const insert = SqlSchema.findOneOption({
     Request: Insertion,
     Result: User,
-    execute: unlessKeyExists(sql, (unlessKeyExists) =>
+    execute: insertion(sql, (unlessKeyExists) =>
       prepared<typeof Insertion.Encoded>(sql)`
         INSERT INTO users (
           id, email, full_name, password_hash, auth_provider, google_id, is_active,
@@ -58,7 +53,7 @@ export const makeCreateUser = Effect.fnUntraced(function* (
   // Sorted, so that two services that add the same addresses don't wait for each other.
   const insertMany = SqlSchema.findAll({
     Request: Schema.fromJsonString(
-      Schema.Array(Schema.Struct({ ...User.insert.fields, id: StoredUserId })),
+      Schema.Array(Schema.Struct({ ...User.insert.fields, id: StoredUuid })),
     ),
     Result: User,
     execute: (users) =>
@@ -85,6 +80,8 @@ export const makeCreateUser = Effect.fnUntraced(function* (
   const createAlone = (user: typeof User.insert.Type, idempotencyKey?: UserId) =>
     createOnce(sql, {
       table: "users",
+      columns,
+      row: User,
       operation: "create",
       key: idempotencyKey,
       schema: User.insert,
@@ -98,13 +95,12 @@ export const makeCreateUser = Effect.fnUntraced(function* (
           user.email,
           key,
         ),
-      find: findById,
     })
 
   const createRow = yield* makeGroupCommit(sql, {
     name: "UserRepository.create",
     alone: createAlone,
-    together: (calls) => insertMany(calls.map(([id, user]) => ({ ...user, id: UserId.make(id) }))),
+    together: (calls) => insertMany(calls.map(([id, user]) => ({ ...user, id }))),
     keyOf: (user: User) => user.id,
   })
 

@@ -16,10 +16,10 @@ import {
   RefreshTokenReused,
   RefreshTokenRevoked,
   SelfRotation,
-  StoredRefreshTokenId,
   Successor,
   TokenHash,
 } from "../domain/RefreshToken.ts"
+import { StoredUuid } from "../domain/Uuid.ts"
 import type { CreateOptions } from "./createRefreshToken.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce, insertionFields } from "./Idempotency.ts"
@@ -92,7 +92,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
   const replaceWhereFree = SqlSchema.findAll({
     Request: Schema.fromJsonString(
       Schema.Array(
-        Schema.Struct({ ...Successor.fields, id: StoredRefreshTokenId, replaces: TokenHash }),
+        Schema.Struct({ ...Successor.fields, id: StoredUuid, replaces: TokenHash }),
       ),
     ),
     Result: RefreshToken,
@@ -154,12 +154,6 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
           OR id = ${key}::uuid`,
   })
 
-  const findById = SqlSchema.findOneOption({
-    Request: RefreshTokenId,
-    Result: RefreshToken,
-    execute: (id) => sql`SELECT ${columns} FROM refresh_tokens WHERE id = ${id}`,
-  })
-
   /**
    * Why a rotation replaced nothing. Succeeds with whether a row has the key as its id; without one
    * the token is valid, which only a race can bring about.
@@ -208,12 +202,13 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
   const rotateAlone = ({ tokenHash, successor }: Rotation, idempotencyKey?: RefreshTokenId) =>
     createOnce(sql, {
       table: "refresh_tokens",
+      columns,
+      row: RefreshToken,
       operation: "rotate",
       key: idempotencyKey,
       schema: Rotation,
       values: { tokenHash, successor },
       insert: (key, fingerprint) => replaceOrExplain(tokenHash, successor, key, fingerprint),
-      find: (key) => findById(key).pipe(retryRead(sql), interpretErrors()),
     }).pipe(Effect.catchTag("AlreadyRotated", ({ successor }) => Effect.succeed(successor)))
 
   const rotateToken = yield* makeGroupCommit(sql, {
@@ -222,7 +217,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     together: (calls) =>
       replaceWhereFree(calls.map(([id, { tokenHash, successor }]) => ({
         ...successor,
-        id: RefreshTokenId.make(id),
+        id,
         replaces: tokenHash,
       }))),
     keyOf: (token: RefreshToken) => token.id,

@@ -1,8 +1,10 @@
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Option, Schema } from "effect"
+import { SqlClient } from "effect/sql"
 import { RefreshToken } from "../../src/domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import { beforeStatement } from "../support/beforeStatement.ts"
 import { anIpAddress, aToken, aTokenHash, aTokenId, aUserId } from "../support/factories.ts"
 import { aSavedUser } from "../support/saved.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
@@ -36,6 +38,27 @@ layer(TestDatabase.layerRepositories)("the idempotency key of a refresh token", 
       assert.deepStrictEqual(answers[0], answers[1])
       assert.strictEqual(answers[0]?.id, idempotencyKey)
     }))
+
+  it.effect("never answers with a row that another request creates under it meanwhile", () =>
+    Effect.forEach(Array.from({ length: 8 }).keys(), (index) =>
+      Effect.gen(function* () {
+        const tokens = yield* RefreshTokenRepository
+        const sql = yield* SqlClient.SqlClient
+        const { id: userId } = yield* aSavedUser()
+        const idempotencyKey = aTokenId()
+        const create = tokens.create(aToken(userId), { idempotencyKey })
+        const created = yield* create
+
+        const answer = yield* beforeStatement(
+          create,
+          index,
+          sql`DELETE FROM refresh_tokens WHERE id = ${idempotencyKey}`.pipe(
+            Effect.andThen(tokens.create(aToken(userId), { idempotencyKey })),
+          ),
+        ).pipe(Effect.catch(({ _tag }) => Effect.succeed(_tag)))
+        if (typeof answer === "string") assert.strictEqual(answer, "IdempotencyKeyReused")
+        else assert.deepStrictEqual(answer, created)
+      })))
 
   it.effect("is refused with any other body", () =>
     Effect.gen(function* () {

@@ -2,13 +2,13 @@
  * What somebody else does between two statements of one call.
  */
 import { Effect } from "effect"
-import { type SqlError, Statement } from "effect/sql"
+import { Statement } from "effect/sql"
 
 /** Runs `other` when the effect's fiber is about to send its statement number `index`, from 0. */
 export const beforeStatement = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   index: number,
-  other: Effect.Effect<unknown, SqlError.SqlError>,
+  other: Effect.Effect<unknown, unknown>,
 ) =>
   Effect.suspend(() => {
     let sent = 0
