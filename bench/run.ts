@@ -164,7 +164,7 @@ const benchmark = Effect.fnUntraced(function* (options: Flags) {
     connections: options.connections,
     facts: [
       `${new Date().toISOString().slice(0, 10)}, ${Machine.describe()}`,
-      `PostgreSQL ${database.version}: ${database.durability}`,
+      `PostgreSQL ${database.version}: ${database.settings}`,
       `${size.users} users, ${size.tokens} refresh tokens, ${size.attempts} login attempts`,
       `Medians of ${options.rounds} interleaved rounds of ${options.seconds} s each; one process ` +
       `and at most 10 database connections for each server`,

@@ -19,9 +19,8 @@ export interface Report {
   readonly connections: number
   readonly rounds: number
   readonly version: string
-  /** The settings that decide whether a commit survives a crash, as the server has them. */
-  readonly durability: string
-  readonly sharedBuffers: string
+  /** Of the server, as `Database` has them. */
+  readonly settings: string
   readonly samples: ReadonlyArray<Sample>
   /** By operation, by rows. */
   readonly plans: ReadonlyMap<number, ReadonlyMap<string, ReadonlyArray<string>>>
@@ -98,8 +97,7 @@ export const render = (report: Report) => {
   const text = [
     "# Results of `deno task bench:growth`",
     `${new Date().toISOString().slice(0, 10)}, ${Machine.describe()}. PostgreSQL ` +
-    `${report.version}: ${report.durability}, with ${report.sharedBuffers} of ` +
-    `shared_buffers, in which all tables and indexes are from the start. ` +
+    `${report.version}: ${report.settings}, in which all tables and indexes are from the start. ` +
     `Users, refresh tokens and login attempts have as many rows each as ` +
     `the column says, in databases of one server; the requests are spread over all of them. Medians ` +
     `of ${report.rounds} rounds that interleave the sizes.`,

@@ -140,8 +140,7 @@ const growth = Effect.fnUntraced(function* (options: Flags) {
     connections,
     rounds: options.rounds,
     version: stages[0]!.database.version,
-    durability: stages[0]!.database.durability,
-    sharedBuffers: GrowthServer.sharedBuffers,
+    settings: stages[0]!.database.settings,
     samples,
     plans,
   })

@@ -3,23 +3,22 @@
  */
 import { Effect } from "effect"
 import { cache } from "../contestants.ts"
-import { embedded, runOn } from "../Database.ts"
+import { embedded, partOfMemory, runOn } from "../Database.ts"
 
 const dataDir = `${cache}/growth`
 
 /** Where it says what it does. */
 export const serverLog = `${dataDir}/postgres/postgres.log`
 
-/** Half of the memory, which holds the largest database: how fast the disk is, is not measured. */
-export const sharedBuffers = `${Math.floor(Deno.systemMemoryInfo().total / 2 / 1024 ** 2)}MB`
-
 /**
- * Starts it. After a checkpoint, the first change of a page writes the whole page into WAL: in a run
+ * Starts it. Half of the memory holds the largest database: how fast the disk is, is not measured.
+ *
+ * After a checkpoint, the first change of a page writes the whole page into WAL: in a run
  * of seconds each request changes such pages if there are many rows, and hardly any does if there are
  * few, while of the five minutes between two checkpoints it is the first seconds only. So it is off.
  */
 export const start = Effect.gen(function* () {
-  const server = yield* embedded({ dataDir, sharedBuffers })
+  const server = yield* embedded({ dataDir, sharedBuffers: partOfMemory(1 / 2) })
   yield* runOn(server, ["ALTER SYSTEM SET full_page_writes = off", "SELECT pg_reload_conf()"])
   return server
 })
