@@ -17,10 +17,10 @@ export interface BatcherOptions<Call, A, E> {
   readonly name: string
   /** One call as a statement of its own. */
   readonly alone: (call: Call) => Effect.Effect<A, E>
-  /** Many calls as one statement: an outcome each, in their order, none for those left to `alone`. */
+  /** Many calls as one statement: an answer each, in their order, none for those left to `alone`. */
   readonly together: (
     calls: ReadonlyArray<Call>,
-  ) => Effect.Effect<ReadonlyArray<Option.Option<A>>, E>
+  ) => Effect.Effect<ReadonlyArray<Option.Option<Effect.Effect<A, E>>>, E>
 }
 
 interface Waiting<Call, A, E> {
@@ -132,15 +132,11 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
           const failure = Effect.failCause(cause)
           batch.forEach(({ resume }) => resume(failure))
         },
-        onSuccess: (outcomes) => {
+        onSuccess: (answers) => {
           done()
           batch.forEach(({ call, resume }, index) => {
-            const outcome = outcomes[index]
-            resume(
-              outcome !== undefined && Option.isSome(outcome)
-                ? Effect.succeed(outcome.value)
-                : alone(call),
-            )
+            const answer = answers[index]
+            resume(answer !== undefined && Option.isSome(answer) ? answer.value : alone(call))
           })
         },
       }),

@@ -91,7 +91,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
             }),
           ),
         ),
-        Result: LoginAttempt,
+        Result: Schema.Unknown,
         execute: (attempts) =>
           sql`
             WITH input AS (
@@ -148,7 +148,8 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
           insertMany(
             calls.map(([id, attempt]) => ({ ...attempt, id })),
           ),
-        keyOf: (attempt: LoginAttempt) => attempt.id,
+        row: LoginAttempt,
+        keyedBy: "id",
         key: newId,
       })
 

@@ -66,7 +66,9 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
         minutes: windows.map(({ minutes }) => minutes),
       })
       const counts = new Map(counted.map(({ position, count }) => [position - 1, count]))
-      return windows.map((_, index) => Option.some(Option.fromUndefinedOr(counts.get(index))))
+      return windows.map((_, index) =>
+        Option.some(Effect.succeed(Option.fromUndefinedOr(counts.get(index))))
+      )
     },
     retryRead(sql),
     interpretErrors(),

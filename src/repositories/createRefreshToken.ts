@@ -64,7 +64,7 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
         }),
       ),
     ),
-    Result: RefreshToken,
+    Result: Schema.Unknown,
     execute: (tokens) =>
       sql`
         WITH input AS (
@@ -118,7 +118,8 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
     name: "RefreshTokenRepository.create",
     alone: createAlone,
     together: (calls) => insertMany(calls.map(([id, token]) => ({ ...token, id }))),
-    keyOf: (token: RefreshToken) => token.id,
+    row: RefreshToken,
+    keyedBy: "id",
     key: newId,
   })
 

@@ -55,7 +55,7 @@ export const makeCreateUser = Effect.fnUntraced(function* (
     Request: Schema.fromJsonString(
       Schema.Array(Schema.Struct({ ...User.insert.fields, id: StoredUuid })),
     ),
-    Result: User,
+    Result: Schema.Unknown,
     execute: (users) =>
       sql`
         INSERT INTO users (
@@ -101,7 +101,8 @@ export const makeCreateUser = Effect.fnUntraced(function* (
     name: "UserRepository.create",
     alone: createAlone,
     together: (calls) => insertMany(calls.map(([id, user]) => ({ ...user, id }))),
-    keyOf: (user: User) => user.id,
+    row: User,
+    keyedBy: "id",
   })
 
   return spanned(

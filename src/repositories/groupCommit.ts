@@ -3,9 +3,10 @@
  *
  * The group only does what is certain: its statement leaves out the rows that another transaction
  * holds and those that conflict. Each of these, and all of a group in which one row violated a
- * constraint, is then a statement of its own, which alone decides what is wrong with it.
+ * constraint, is then a statement of its own, which alone decides what is wrong with it. A row that is
+ * not what it should be is the concern of its own caller: what the others did is done.
  */
-import { Effect, Option, type Schema } from "effect"
+import { Effect, Option, Predicate, Schema } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import * as Batcher from "../database/Batcher.ts"
 import { interpretErrors, isUndoneForARow } from "../database/Constraints.ts"
@@ -21,9 +22,10 @@ interface GroupCommit<Call, Row, E, IdempotencyKey> {
   /** The rows of the calls that were carried out, in any order, each call with a key of its own. */
   readonly together: (
     calls: ReadonlyArray<readonly [key: string, call: Call]>,
-  ) => Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | Schema.SchemaError>
-  /** The key of the call that a row answers. */
-  readonly keyOf: (row: Row) => string
+  ) => Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError | Schema.SchemaError>
+  readonly row: Schema.ConstraintDecoder<Row>
+  /** The property of rows that is the key of the call which they answer. */
+  readonly keyedBy: "id" | "tokenHash"
   /** The key of a call; by default a random id, which its row gets. */
   readonly key?: (call: Call) => string
 }
@@ -34,13 +36,16 @@ interface GroupCommit<Call, Row, E, IdempotencyKey> {
  */
 export const makeGroupCommit = Effect.fnUntraced(function* <Call, Row, E, IdempotencyKey = never>(
   sql: SqlClient.SqlClient,
-  { name, alone, together, keyOf, key = () => crypto.randomUUID() }: GroupCommit<
+  { name, alone, together, row, keyedBy, key = () => crypto.randomUUID() }: GroupCommit<
     Call,
     Row,
     E,
     IdempotencyKey
   >,
 ) {
+  const decode = Schema.decodeUnknownEffect(row)
+  const keyIn = (row: unknown) => Predicate.hasProperty(row, keyedBy) ? row[keyedBy] : undefined
+
   const inGroup = yield* Batcher.make<Call, Row, E | DatabaseUnavailable>({
     sql,
     name,
@@ -49,8 +54,13 @@ export const makeGroupCommit = Effect.fnUntraced(function* <Call, Row, E, Idempo
       const keyed = calls.map((call) => [key(call), call] as const)
       // After a lost connection nothing is repeated: the group may have been committed.
       const rows = yield* Effect.catchIf(together(keyed), isUndoneForARow, () => Effect.succeed([]))
-      const byKey = new Map(rows.map((row) => [keyOf(row), row]))
-      return keyed.map(([key]) => Option.fromUndefinedOr(byKey.get(key)))
+      const byKey = new Map(rows.map((row) => [keyIn(row), row]))
+      return keyed.map(([key]) =>
+        Option.map(
+          Option.fromUndefinedOr(byKey.get(key)),
+          (row) => interpretErrors()(decode(row)),
+        )
+      )
     }, interpretErrors()),
   })
   return (call: Call, idempotencyKey?: IdempotencyKey) =>

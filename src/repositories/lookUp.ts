@@ -44,7 +44,7 @@ export const makeLookUp = <Key extends string, Row>(
   const findEach = (keys: ReadonlyArray<Key>) =>
     Effect.map(findMany(keys).pipe(retryRead(sql), interpretErrors()), (rows) => {
       const byKey = new Map(rows.map((row): [Key | null, Row] => [keyOf(row), row]))
-      return keys.map((key) => Option.some(Option.fromUndefinedOr(byKey.get(key))))
+      return keys.map((key) => Option.some(Effect.succeed(Option.fromUndefinedOr(byKey.get(key)))))
     })
 
   return Batcher.make({

@@ -27,7 +27,7 @@ export const makeRevoke = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
 
   const setRevokedWhereFree = SqlSchema.findAll({
     Request: Schema.Array(TokenHash),
-    Result: RefreshToken,
+    Result: Schema.Unknown,
     execute: (hashes) =>
       sql`
         WITH free AS (
@@ -55,7 +55,8 @@ export const makeRevoke = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     name: "RefreshTokenRepository.revoke",
     alone: revokeAlone,
     together: (calls) => setRevokedWhereFree(calls.map(([, tokenHash]) => tokenHash)),
-    keyOf: (token: RefreshToken) => token.tokenHash,
+    row: RefreshToken,
+    keyedBy: "tokenHash",
     key: (tokenHash) => tokenHash,
   })
 

@@ -95,7 +95,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
         Schema.Struct({ ...Successor.fields, id: StoredUuid, replaces: TokenHash }),
       ),
     ),
-    Result: RefreshToken,
+    Result: Schema.Unknown,
     execute: (successors) =>
       sql`
         WITH input AS (
@@ -220,7 +220,8 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
         id,
         replaces: tokenHash,
       }))),
-    keyOf: (token: RefreshToken) => token.id,
+    row: RefreshToken,
+    keyedBy: "id",
     key: newId,
   })
 

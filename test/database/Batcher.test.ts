@@ -39,7 +39,8 @@ const makeBatcher = Effect.gen(function* () {
     name: "numbers",
     alone: (call: number) =>
       Effect.map(send("alone", [call]), ([answer]) => Option.getOrThrow(answer ?? Option.none())),
-    together: (calls) => send("together", calls),
+    together: (calls) =>
+      Effect.map(send("together", calls), (answers) => answers.map(Option.map(Effect.succeed))),
   }).pipe(Effect.provideService(Batcher.Load, load))
 
   const call = (number: number) => Effect.forkChild(batched(number), { startImmediately: true })

@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { atOnce, few, outcomes, whileHeld } from "../support/atOnce.ts"
@@ -63,6 +63,35 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
       assert.deepStrictEqual(
         found.map((outcome) => typeof outcome === "string" ? outcome : outcome.id),
         saved.flatMap(({ id }) => [id, "RefreshTokenNotFound"]),
+      )
+    }))
+
+  it.effect("are answered to the others where one of the rows is not what it should be", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const tokens = yield* RefreshTokenRepository
+      const { counted } = yield* Statements
+      const strange = yield* aSavedToken()
+      yield* sql`UPDATE refresh_tokens SET created_at = 'infinity' WHERE id = ${strange.id}`
+      const saved = yield* savedTokens
+
+      const [statements, found] = yield* counted(atOnce(
+        [...saved, strange].map(({ tokenHash }) => Effect.exit(tokens.revoke(tokenHash))),
+      ))
+      // None was done again: what is strange about the row would be so once more.
+      assert.isAtMost(statements, few)
+      assert.deepStrictEqual(
+        found.slice(0, -1).map((exit) => Exit.isSuccess(exit) ? exit.value.id : exit),
+        saved.map(({ id }) => id),
+      )
+      const [spoilt] = found.slice(-1)
+      assert.isDefined(spoilt)
+      const defect = Exit.isFailure(spoilt) ? Cause.squash(spoilt.cause) : undefined
+      assert.match(String(defect), /see createdAt$/)
+      assert.lengthOf(
+        yield* sql`
+          SELECT FROM refresh_tokens WHERE id = ${strange.id} AND revoked_at IS NOT NULL`,
+        1,
       )
     }))
 
