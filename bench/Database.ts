@@ -1,6 +1,6 @@
 /** The PostgreSQL that all contestants use, and the benchmark's own connection to it. */
 import { NodeServices } from "@effect/platform-node"
-import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Client from "../src/database/Database.ts"
 import * as DatabaseUrl from "../src/database/DatabaseUrl.ts"
@@ -83,7 +83,7 @@ const server = Effect.suspend(() => {
 export class Database extends Context.Service<Database, {
   readonly url: URL
   readonly version: string
-  /** Those that decide whether a commit survives a crash, and how many pages stay in memory. */
+  /** Those that decide whether a commit survives a crash, and what it costs to find a page. */
   readonly settings: string
   readonly run: (statements: ReadonlyArray<string>) => Effect.Effect<void, Failure>
   readonly query: <A extends object>(
@@ -111,10 +111,16 @@ export class Database extends Context.Service<Database, {
     const query = <A extends object>(statement: string) =>
       sql.unsafe<A>(statement).pipe(Effect.mapError(failure("A query failed")))
     const setting = (name: string) =>
-      query<Record<string, string>>(`SHOW ${name}`).pipe(
-        Effect.map(([row]) => Option.getOrThrow(Option.fromNullishOr(row?.[name]))),
-      )
-    const settings = ["fsync", "synchronous_commit", "full_page_writes", "shared_buffers"]
+      query<{ readonly value: string | null }>(
+        `SELECT current_setting('${name}', true) AS value`,
+      ).pipe(Effect.map(([row]) => row?.value ?? "unknown"))
+    const settings = [
+      "fsync",
+      "synchronous_commit",
+      "full_page_writes",
+      "shared_buffers",
+      "huge_pages_status",
+    ]
     return Database.of({
       url,
       version: yield* setting("server_version"),
