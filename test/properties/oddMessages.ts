@@ -182,6 +182,10 @@ const withProperty = (property: string) =>
 
 const kibibytes = 1_024
 
+/** With blanks after it, unless what was changed before has made it longer already. */
+const padded = (length: number) =>
+  withBody((body) => Buffer.concat([body, Buffer.alloc(Math.max(0, length - body.length), " ")]))
+
 const ofBodies = oneOf<Oddity>(
   (message) => ({ ...message, framing: "chunks" }),
   (message) => ({ ...message, framing: "chunks", body: message.body ?? Buffer.from("{}") }),
@@ -199,8 +203,8 @@ const ofBodies = oneOf<Oddity>(
   withBody((body) => Buffer.from(`[${body}]`)),
   withBody((body) => body.subarray(0, body.length - 1)),
   withBody((body) => Buffer.from(JSON.stringify(String(body)))),
-  withBody((body) => Buffer.concat([body, Buffer.alloc(256 * kibibytes - body.length, " ")])),
-  withBody((body) => Buffer.concat([body, Buffer.alloc(256 * kibibytes + 1 - body.length, " ")])),
+  padded(256 * kibibytes),
+  padded(256 * kibibytes + 1),
   withBody(() => Buffer.from("[".repeat(256 * kibibytes))),
   withBody(() => Buffer.from(`${"[".repeat(100_000)}${"]".repeat(100_000)}`)),
   withBody(() => Buffer.from(`${'{"a":'.repeat(40_000)}1${"}".repeat(40_000)}`)),
