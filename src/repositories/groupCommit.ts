@@ -43,8 +43,10 @@ export const makeGroupCommit = Effect.fnUntraced(function* <Call, Row, E, Idempo
     IdempotencyKey
   >,
 ) {
+  const interpret = interpretErrors()
   const decode = Schema.decodeUnknownEffect(row)
-  const keyIn = (row: unknown) => Predicate.hasProperty(row, keyedBy) ? row[keyedBy] : undefined
+  const keyIn = (found: unknown) =>
+    Predicate.hasProperty(found, keyedBy) ? found[keyedBy] : undefined
 
   const inGroup = yield* Batcher.make<Call, Row, E | DatabaseUnavailable>({
     sql,
@@ -54,14 +56,14 @@ export const makeGroupCommit = Effect.fnUntraced(function* <Call, Row, E, Idempo
       const keyed = calls.map((call) => [key(call), call] as const)
       // After a lost connection nothing is repeated: the group may have been committed.
       const rows = yield* Effect.catchIf(together(keyed), isUndoneForARow, () => Effect.succeed([]))
-      const byKey = new Map(rows.map((row) => [keyIn(row), row]))
+      const byKey = new Map(rows.map((found) => [keyIn(found), found]))
       return keyed.map(([key]) =>
         Option.map(
           Option.fromUndefinedOr(byKey.get(key)),
-          (row) => interpretErrors()(decode(row)),
+          (found) => interpret(decode(found)),
         )
       )
-    }, interpretErrors()),
+    }, interpret),
   })
   return (call: Call, idempotencyKey?: IdempotencyKey) =>
     idempotencyKey === undefined ? inGroup(call) : alone(call, idempotencyKey)
