@@ -15,18 +15,53 @@ const earliest = Date.parse("0001-01-01T00:00:00.000Z")
 const latest = Date.parse("9999-12-31T23:59:59.999Z")
 
 /**
- * The instant that a clock shows as `text`, in canonical form, that many milliseconds ahead of UTC.
- * `Date` turns 30 February into 2 March, and 24:00 into the next day, instead of refusing them: the
- * day must stay as it was written.
+ * Remembers what is made of days, as a few of them: those that are stored, sent and answered at one
+ * time are few.
+ */
+const ofDay = <Key, A>(make: (day: Key) => A) => {
+  const known = new Map<Key, A>()
+  return (day: Key): A => {
+    const remembered = known.get(day)
+    if (remembered !== undefined) return remembered
+    if (known.size === 1_000) known.clear()
+    const made = make(day)
+    known.set(day, made)
+    return made
+  }
+}
+
+/**
+ * Milliseconds from 1970 to a day as it is written, NaN for a day that is none: `Date` turns
+ * 30 February into 2 March instead of refusing it, so the day must stay as it was written.
+ */
+const startOf = ofDay((day: string) => {
+  const start = new Date(day)
+  return start.getUTCDate() === Number(day.slice(8)) ? start.getTime() : NaN
+})
+
+const zero = "0".charCodeAt(0)
+
+/** The number that the digits of `text` from `start` to before `end` are. */
+const numberIn = (text: string, start: number, end: number): number => {
+  let number = 0
+  for (let i = start; i < end; i++) number = 10 * number + text.charCodeAt(i) - zero
+  return number
+}
+
+/**
+ * The instant that a clock shows as `text`, in canonical form, that many milliseconds ahead of UTC;
+ * in a third of the time that `Date` takes to parse it.
  */
 const instantOf = (text: string, ahead: number): Option.Option<DateTime.Utc> => {
-  const clock = new Date(text)
-  // Nor has an instant that is none the day that was written.
-  if (clock.getUTCDate() !== Number(text.slice(8, 10))) return Option.none()
-  const instant = clock.getTime() - ahead
-  return instant < earliest || instant > latest
-    ? Option.none()
-    : Option.some(DateTime.fromDateUnsafe(ahead === 0 ? clock : new Date(instant)))
+  const hours = numberIn(text, 11, 13)
+  const minutes = numberIn(text, 14, 16)
+  const seconds = numberIn(text, 17, 19)
+  if (hours > 23 || minutes > 59 || seconds > 59) return Option.none()
+  const time = ((hours * 60 + minutes) * 60 + seconds) * 1_000 + numberIn(text, 20, 23)
+  const instant = startOf(text.slice(0, 10)) + time - ahead
+  return instant >= earliest && instant <= latest
+    ? Option.some(DateTime.makeUnsafe(instant))
+    : Option.none()
 }
 
 /** Parses an instant; digits finer than a millisecond are cut. */
@@ -50,17 +85,10 @@ const three = digits(3)
 
 const millisecondsOfDay = 86_400_000
 
-/** Texts of days since 1970. Those that are stored and answered at one time are few. */
-const days = new Map<number, string>()
-
-const formatDay = (day: number): string => {
-  const known = days.get(day)
-  if (known !== undefined) return known
-  if (days.size === 1_000) days.clear()
-  const text = new Date(day * millisecondsOfDay).toISOString().slice(0, -"T00:00:00.000Z".length)
-  days.set(day, text)
-  return text
-}
+/** The text of a day, of which so many lie between it and 1970. */
+const formatDay = ofDay((day: number) =>
+  new Date(day * millisecondsOfDay).toISOString().slice(0, -"T00:00:00.000Z".length)
+)
 
 /**
  * What `Date.toISOString` prints, in less than a third of the time: V8 leaves printing to C's

@@ -18,6 +18,8 @@ const byteOrderMark = "\uFEFF"
 export const decodeUtf8 = (bytes: ArrayBuffer | Uint8Array): Option.Option<string> => {
   const buffer = bytes instanceof ArrayBuffer
     ? Buffer.from(bytes)
+    : Buffer.isBuffer(bytes)
+    ? bytes
     : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (!isUtf8(buffer)) return Option.none()
   const text = buffer.toString()
