@@ -25,19 +25,26 @@ const connected = ({ host = "localhost", port = 5432, path, keepAlive }: Connect
   })
 }
 
+/** Into how many parts the patience is divided; it may be exceeded by one. */
+const looks = 10
+
+/**
+ * Looks from time to time. The time limit of a socket would be started anew, in JavaScript, with each
+ * chunk that is written or read.
+ */
 const watch = (socket: Socket, patience: Duration.Duration) => {
   let writtenWhenHeard = 0
+  let looksInSilence = 0
   socket.on("data", () => {
     writtenWhenHeard = socket.bytesWritten
+    looksInSilence = 0
   })
-  // Fires after as long without a byte in either direction, as there is between two statements too;
-  // in Deno only once for each time that it is set.
-  const millis = Duration.toMillis(patience)
-  socket.setTimeout(millis)
-  socket.on("timeout", () => {
-    if (socket.bytesWritten > writtenWhenHeard) socket.destroy(new Error("The server is silent"))
-    else socket.setTimeout(millis)
-  })
+  const look = () => {
+    looksInSilence = socket.bytesWritten > writtenWhenHeard ? looksInSilence + 1 : 0
+    if (looksInSilence > looks) socket.destroy(new Error("The server is silent"))
+  }
+  const timer = setInterval(look, Duration.toMillis(patience) / looks)
+  socket.once("close", () => clearInterval(timer))
 }
 
 /** The socket as a stream that TLS can't see through: it would take over what lies below a socket. */
