@@ -135,20 +135,21 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
 
   /**
    * Each server answers some of everything before it is measured. Compilers count calls, and with one
-   * connection there are few of them in a second.
+   * connection there are few of them in a second. Twice, because what an operation is the first to do
+   * undoes code that was compiled for those before it.
    */
   const warmUp = Effect.forEach(
     plan.servers,
     (server) =>
       Effect.forEach(
-        plan.operations,
+        [...plan.operations, ...plan.operations],
         (operation) =>
           Effect.forEach([plan.connections, 1], (connections) =>
             ofServer(server, {
               operation,
               connections,
               warmUp: 0,
-              seconds: plan.warmUp * (connections === 1 ? 5 : 2),
+              seconds: plan.warmUp * (connections === 1 ? 3 : 1),
             })),
       ),
   )
