@@ -15,8 +15,8 @@ const settings = Effect.gen(function* () {
   const rows = yield* sql<{ readonly name: string; readonly setting: string }>`
     SELECT name, setting FROM pg_settings
     WHERE name IN (
-      'application_name', 'idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout',
-      'TimeZone'
+      'application_name', 'idle_in_transaction_session_timeout', 'lock_timeout', 'random_page_cost',
+      'statement_timeout', 'TimeZone'
     )
   `
   return Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))
@@ -38,6 +38,7 @@ describe("Database", () => {
         TimeZone: "UTC",
         idle_in_transaction_session_timeout: "10000",
         lock_timeout: "2000",
+        random_page_cost: "1.1",
         statement_timeout: "5000",
       })
     }))
@@ -50,7 +51,7 @@ describe("Database", () => {
         Effect.provide(settings, Database.layer({ connection, ...timeouts })),
         Effect.provide(PgClient.PgClient, Database.layer({ connection })),
       ])
-      assert.deepStrictEqual(pooled, plain)
+      assert.deepStrictEqual(pooled, { ...plain, random_page_cost: "4" })
       assert.isFalse(client.config.prepare)
     }))
 
