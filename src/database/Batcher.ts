@@ -9,6 +9,7 @@
  */
 import { Context, Effect, Option } from "effect"
 import type { SqlClient } from "effect/sql"
+import { matchTransaction } from "./matchTransaction.ts"
 import { spanned } from "./spanned.ts"
 
 export interface BatcherOptions<Call, A, E> {
@@ -167,9 +168,8 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
   const mayGoFirst = () => underWay === undefined && (load.calls + 1) * part <= 1
 
   return (call: Call): Effect.Effect<A, E> =>
-    Effect.flatMap(
-      Effect.serviceOption(sql.transactionService),
-      (transaction) =>
-        Option.isSome(transaction) ? alone(call) : mayGoFirst() ? goFirst(call) : wait(call),
-    )
+    matchTransaction(sql, {
+      inside: () => alone(call),
+      outside: () => mayGoFirst() ? goFirst(call) : wait(call),
+    })
 })

@@ -1,6 +1,7 @@
-import { Effect, Option } from "effect"
+import type { Effect } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { retryLostConnection } from "../database/Constraints.ts"
+import { matchTransaction } from "../database/matchTransaction.ts"
 
 /**
  * Runs a statement that only reads, once more where its connection turns out to be dead: closed by a
@@ -13,8 +14,4 @@ export const retryRead =
     A,
     E | SqlError.SqlError,
     R
-  > =>
-    Effect.flatMap(
-      Effect.serviceOption(sql.transactionService),
-      (transaction) => Option.isSome(transaction) ? read : retryLostConnection(read),
-    )
+  > => matchTransaction(sql, { inside: () => read, outside: () => retryLostConnection(read) })

@@ -1,6 +1,7 @@
-import { Effect, Option } from "effect"
+import type { Effect } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { retryConflicts } from "../database/Constraints.ts"
+import { matchTransaction } from "../database/matchTransaction.ts"
 
 /**
  * Runs a statement that may violate a constraint. In a transaction of the caller it gets a savepoint,
@@ -11,8 +12,7 @@ import { retryConflicts } from "../database/Constraints.ts"
 export const withSavepoint =
   (sql: SqlClient.SqlClient) =>
   <A, E, R>(write: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> =>
-    Effect.flatMap(
-      Effect.serviceOption(sql.transactionService),
-      (transaction) =>
-        Option.isSome(transaction) ? sql.withTransaction(write) : retryConflicts(write),
-    )
+    matchTransaction(sql, {
+      inside: () => sql.withTransaction(write),
+      outside: () => retryConflicts(write),
+    })
