@@ -2,33 +2,38 @@
  * What a password hasher returned, in whatever format; never interpreted, and never printed.
  */
 import { Redacted, Schema, SchemaGetter } from "effect"
-import { boundedText } from "./Text.ts"
+import { boundedText, isBoundedText } from "./Text.ts"
+
+type Hash = Redacted.Redacted<string>
 
 /**
  * Not `Schema.RedactedFromValue`: that wraps a value twice whenever it is decoded, and once more when
  * it is encoded, and wants the label of whoever redacted it to be its own.
  */
-const redactedFrom = <S extends Schema.Codec<string, string>>(text: S) => {
-  const isText = Schema.is(text)
-  return text.pipe(
-    Schema.decodeTo(
-      Schema.declare(
-        (input): input is Redacted.Redacted<string> =>
-          Redacted.isRedacted(input) && isText(Redacted.value(input)),
-        { expected: "a redacted password hash" },
+const redactedFrom = <S extends Schema.Codec<string, string>>(
+  text: S,
+  isHash: (input: unknown) => input is Hash,
+) =>
+  text.pipe(
+    Schema.decodeTo(Schema.declare(isHash, { expected: "a redacted password hash" }), {
+      decode: SchemaGetter.transform((hash: string) =>
+        Redacted.make(hash, { label: "passwordHash" })
       ),
-      {
-        decode: SchemaGetter.transform((hash: string) =>
-          Redacted.make(hash, { label: "passwordHash" })
-        ),
-        encode: SchemaGetter.transform(Redacted.value),
-      },
-    ),
+      encode: SchemaGetter.transform(Redacted.value),
+    }),
   )
-}
+
+const longest = 1024
+const isText = isBoundedText(longest)
 
 /** A hash as input, of 1 to 1024 characters. */
-export const PasswordHash = redactedFrom(boundedText(1024))
+export const PasswordHash = redactedFrom(
+  boundedText(longest),
+  (input): input is Hash => Redacted.isRedacted(input) && isText(Redacted.value(input)),
+)
 
-/** A hash read from the database. */
-export const StoredPasswordHash = redactedFrom(Schema.String)
+/** A hash read from the database. Whatever is redacted passes for one: what is, is text. */
+export const StoredPasswordHash = redactedFrom(
+  Schema.String,
+  (input): input is Hash => Redacted.isRedacted(input),
+)
