@@ -8,6 +8,8 @@ import { Headers, HttpMethod, HttpServerError, HttpServerRequest } from "effect/
 /** What is expected of a body that is not UTF-8. */
 export const notUtf8 = "Expected UTF-8"
 
+const replacement = "\uFFFD"
+
 /** What a text in UTF-8 may begin with; it is no part of the text. */
 const byteOrderMark = "\uFEFF"
 
@@ -21,8 +23,9 @@ export const decodeUtf8 = (bytes: ArrayBuffer | Uint8Array): Option.Option<strin
     : Buffer.isBuffer(bytes)
     ? bytes
     : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (!isUtf8(buffer)) return Option.none()
   const text = buffer.toString()
+  // What is no UTF-8 becomes this character, which may as well have been sent.
+  if (text.includes(replacement) && !isUtf8(buffer)) return Option.none()
   return Option.some(text.startsWith(byteOrderMark) ? text.slice(1) : text)
 }
 

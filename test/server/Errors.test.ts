@@ -189,12 +189,16 @@ layer(TestService)("bodies", (it) => {
           Buffer.from('@example.com","authProvider":"google","googleId":"1"}'),
         ])
       for (
-        const octets of [[0xff], [0xc3], [0xc3, 0x28], [0xed, 0xa0, 0x80], [0xc0, 0xaf], [
-          0xf4,
-          0x90,
-          0x80,
-          0x80,
-        ]]
+        const octets of [
+          [0xff],
+          [0xc3],
+          [0xc3, 0x28],
+          [0xed, 0xa0, 0x80],
+          [0xc0, 0xaf],
+          [0xf4, 0x90, 0x80, 0x80],
+          // After U+FFFD, which a lenient decoder would make of it.
+          [0xef, 0xbf, 0xbd, 0xff],
+        ]
       ) {
         const answer = yield* call("POST", "/v1/users", {
           body: text(octets),

@@ -51,6 +51,12 @@ layer(TestService)("POST /v1/users", (it) => {
       assert.deepInclude(user, body)
     }))
 
+  it.effect("takes U+FFFD, which is what decoders make of bytes that are no text", () =>
+    Effect.gen(function* () {
+      const body = aGoogleUserBody({ fullName: "Ada \uFFFD Lovelace" })
+      assert.deepInclude(assertJson(yield* post("/v1/users", body), 201), body)
+    }))
+
   it.effect("takes null for what may be absent", () =>
     Effect.gen(function* () {
       const body = aGoogleUserBody({ fullName: null, passwordHash: null })
