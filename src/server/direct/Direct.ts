@@ -117,6 +117,8 @@ export const make = Effect.fnUntraced(function* ({ routes, bodyLimit }: DirectOp
 
   const direct: Direct = (request, response) => {
     const { method, url, headers } = request
+    // Node tells older clients how long an answer is only if the length is among its headers.
+    if (request.httpVersion !== "1.1") return false
     if (method === undefined || url === undefined || headers.host === undefined) return false
     const match = find(method, url)
     if (match === undefined) return false

@@ -100,18 +100,11 @@ const toAnswer = (
   status: number,
   encoded: unknown,
   headers?: Readonly<Record<string, string>>,
-): Answer => {
-  const body = JSON.stringify(encoded)
-  return {
-    status,
-    headers: {
-      "content-type": "application/json",
-      "content-length": String(Buffer.byteLength(body)),
-      ...headers,
-    },
-    body,
-  }
-}
+): Answer => ({
+  status,
+  headers: { "content-type": "application/json", ...headers },
+  body: JSON.stringify(encoded),
+})
 
 const makeEncode = (success: Schema.Top): DirectRoute["encode"] => {
   if (!HttpApiSchema.isWithHeaders(success)) {
