@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { DateTime, Effect, Schema } from "effect"
+import { DateTime, Effect } from "effect"
 import { SqlClient, Statement } from "effect/sql"
 import { Email } from "../../src/domain/Email.ts"
 import { Place } from "../../src/domain/Page.ts"
@@ -19,39 +19,9 @@ import {
   aUser,
   aUserId,
 } from "../support/factories.ts"
+import { fill, plansOf, tableScans } from "../support/plans.ts"
+import type { Compiled } from "../support/Statements.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
-
-/**
- * 100,000 users with two tokens and two attempts each: one token of four is live, and an attempt of
- * the last day fails. Ids, hashes and addresses are made of the user's number.
- */
-const fill = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-  yield* sql`
-    INSERT INTO users (id, email, auth_provider, google_id, created_at)
-    SELECT
-      lpad(number::text, 32, '0')::uuid, 'user-' || number || '@example.com', 'google',
-      'google-' || number, now() - number * interval '1 minute'
-    FROM generate_series(1, 100000) AS number`
-  yield* sql`
-    INSERT INTO refresh_tokens (user_id, token_hash, created_at, expires_at, revoked_at)
-    SELECT
-      lpad((number % 100000 + 1)::text, 32, '0')::uuid, 'hash-' || number,
-      now() - number * interval '1 minute',
-      now() + (number % 60 - 30) * interval '1 day',
-      CASE WHEN number % 2 = 0 THEN now() END
-    FROM generate_series(1, 200000) AS number`
-  yield* sql`
-    INSERT INTO login_attempts (user_id, email, ip_address, success, attempted_at)
-    SELECT
-      lpad((number % 100000 + 1)::text, 32, '0')::uuid,
-      'user-' || (number % 100000 + 1) || '@example.com',
-      '10.0.0.0'::inet + number % 50000, number % 3 = 0, now() - number * interval '1 minute'
-    FROM generate_series(1, 200000) AS number`
-  yield* sql`ANALYZE users, refresh_tokens, login_attempts`
-})
-
-type Compiled = readonly [statement: string, parameters: ReadonlyArray<unknown>]
 
 /** Runs a call, undoes what it did, and gives the statements that it consisted of. */
 const statementsOf = Effect.fnUntraced(function* <A, E, R>(call: Effect.Effect<A, E, R>) {
@@ -69,34 +39,6 @@ const statementsOf = Effect.fnUntraced(function* <A, E, R>(call: Effect.Effect<A
     Effect.exit,
   )
   return statements
-})
-
-const Explanation = Schema.Tuple([
-  Schema.Struct({ "QUERY PLAN": Schema.Tuple([Schema.Struct({ Plan: Schema.Unknown })]) }),
-])
-
-/** The tables that a plan reads from end to end. */
-const tableScans = (plan: unknown): ReadonlyArray<string> => {
-  const scans = JSON.stringify(plan).matchAll(/"Node Type":"Seq Scan".*?"Relation Name":"(\w+)"/g)
-  return Array.from(scans, ([, table = ""]) => table)
-}
-
-/**
- * The plan that the server makes for these values, and the one that it keeps for a prepared
- * statement after a few executions, whatever the values.
- */
-const plansOf = Effect.fnUntraced(function* ([statement, parameters]: Compiled) {
-  const sql = yield* SqlClient.SqlClient
-  const decode = Schema.decodeUnknownEffect(Explanation)
-  const name = sql(`plan_${crypto.randomUUID()}`)
-  const nulls = parameters.length === 0 ? "" : `(${parameters.map(() => "NULL").join(", ")})`
-  return yield* Effect.gen(function* () {
-    const custom = yield* sql.unsafe(`EXPLAIN (FORMAT JSON) ${statement}`, parameters)
-    yield* sql`SET LOCAL plan_cache_mode = force_generic_plan`
-    yield* sql`PREPARE ${name} AS ${sql.literal(statement)}`
-    const generic = yield* sql`EXPLAIN (FORMAT JSON) EXECUTE ${name} ${sql.literal(nulls)}`
-    return [yield* decode(custom), yield* decode(generic)]
-  }).pipe(sql.withTransaction)
 })
 
 const userId = UserId.make("00000000-0000-0000-0000-000000004242")
@@ -157,7 +99,7 @@ const calls = Effect.gen(function* () {
 layer(TestDatabase.layerRepositories)("on a database with many rows", (it) => {
   it.effect("no statement of a repository reads a whole table", () =>
     Effect.gen(function* () {
-      yield* fill
+      yield* fill(100_000)
       const offenders: Array<string> = []
       for (const [name, call] of yield* calls) {
         const statements = yield* statementsOf(call)

@@ -1,30 +1,39 @@
 /**
- * Counts statements, to tell calls that shared one from calls that were a statement each.
+ * Records statements, to tell calls that shared one from calls that were a statement each.
  */
 import { Context, Effect, Layer } from "effect"
 import { Statement } from "effect/sql"
 
+export type Compiled = readonly [statement: string, parameters: ReadonlyArray<unknown>]
+
 export class Statements extends Context.Service<Statements, {
-  /** How many statements were sent, by anybody, while the effect ran; and what it gave. */
+  /** What statements were sent, by anybody, while the effect ran; and what it gave. */
+  readonly sent: <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+  ) => Effect.Effect<readonly [statements: ReadonlyArray<Compiled>, result: A], E, R>
+  /** How many they were. */
   readonly counted: <A, E, R>(
     effect: Effect.Effect<A, E, R>,
   ) => Effect.Effect<readonly [statements: number, result: A], E, R>
 }>()("latchkey/test/Statements") {
-  /** For the layer of the repositories, whose statements are to be counted, and for the test. */
+  /** For the layer of the repositories, whose statements are recorded, and for the test. */
   static readonly layer = Layer.unwrap(Effect.sync(() => {
-    let count = 0
+    const all: Array<Compiled> = []
+    const sent = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.suspend(() => {
+        const before = all.length
+        return Effect.map(effect, (result) => [all.slice(before), result] as const)
+      })
     return Layer.mergeAll(
       Layer.succeed(Statement.CurrentTransformer, (statement) =>
         Effect.sync(() => {
-          count++
+          all.push(statement.compile())
           return statement
         })),
       Layer.succeed(Statements, {
+        sent,
         counted: (effect) =>
-          Effect.suspend(() => {
-            const before = count
-            return Effect.map(effect, (result) => [count - before, result] as const)
-          }),
+          Effect.map(sent(effect), ([statements, result]) => [statements.length, result] as const),
       }),
     )
   }))

@@ -1,0 +1,65 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { Email } from "../../src/domain/Email.ts"
+import { TokenHash } from "../../src/domain/RefreshToken.ts"
+import { GoogleId, UserId } from "../../src/domain/User.ts"
+import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
+import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
+import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import { atOnce } from "../support/atOnce.ts"
+import { anAttempt, aSuccessor, aToken, aUser } from "../support/factories.ts"
+import { fill, plansOf, tableScans } from "../support/plans.ts"
+import { Statements } from "../support/Statements.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+
+/** The numbers of users in the data. */
+const numbers = Array.from({ length: 20 }, (_, i) => 100 + 7 * i)
+
+const userId = (number: number) =>
+  UserId.make(`00000000-0000-0000-0000-${String(number).padStart(12, "0")}`)
+const email = (number: number) => Email.make(`user-${number}@example.com`)
+const tokenHash = (number: number) => TokenHash.make(`hash-${number}`)
+
+/** Every method whose calls are made together when they arrive together. */
+const calls = Effect.gen(function* () {
+  const users = yield* UserRepository
+  const tokens = yield* RefreshTokenRepository
+  const attempts = yield* LoginAttemptRepository
+  const all: Readonly<Record<string, (number: number) => Effect.Effect<unknown, unknown>>> = {
+    "users.getById": (number) => users.getById(userId(number)),
+    "users.getByEmail": (number) => users.getByEmail(email(number)),
+    "users.getByGoogleId": (number) => users.getByGoogleId(GoogleId.make(`google-${number}`)),
+    "users.create": () => users.create(aUser()),
+    "tokens.getByTokenHash": (number) => tokens.getByTokenHash(tokenHash(number)),
+    "tokens.getValidByTokenHash": (number) => tokens.getValidByTokenHash(tokenHash(number)),
+    "tokens.create": (number) => tokens.create(aToken(userId(number))),
+    "tokens.revoke": (number) => tokens.revoke(tokenHash(number)),
+    "tokens.rotate": (number) => tokens.rotate(tokenHash(number), aSuccessor()),
+    "attempts.create": (number) => attempts.create(anAttempt({ userId: userId(number) })),
+    "attempts.countRecentFailures": (number) => attempts.countRecentFailures(userId(number)),
+  }
+  return Object.entries(all)
+})
+
+// So few that PostgreSQL would rather read a table whole than look up as many rows as it expects of a
+// group, if nothing told it otherwise.
+layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)), {
+  excludeTestServices: true,
+})("on tables of ten thousand rows", (it) => {
+  it.effect("no statement of a group reads a whole table", () =>
+    Effect.gen(function* () {
+      yield* fill(10_000)
+      const { sent } = yield* Statements
+      const offenders: Array<string> = []
+      for (const [name, call] of yield* calls) {
+        const [statements] = yield* sent(atOnce(numbers.map((number) => Effect.exit(call(number)))))
+        const texts = new Map(statements.map((statement) => [statement[0], statement]))
+        assert.isAtLeast(texts.size, 2, `${name}: one for those alone, one for groups`)
+        for (const statement of texts.values()) {
+          const scans = (yield* plansOf(statement)).flatMap(tableScans)
+          if (scans.length > 0) offenders.push(`${name} scans ${scans}: ${statement[0]}`)
+        }
+      }
+      assert.deepStrictEqual(offenders, [])
+    }), 60_000)
+})
