@@ -8,11 +8,20 @@ import { Database, runOn } from "../Database.ts"
 import type { Size } from "../data.ts"
 import type { Operation } from "../operations.ts"
 import * as Server from "../Server.ts"
-import { prepare } from "./operations.ts"
+import { prepare, requestsOf } from "./operations.ts"
 import { serverLog } from "./server.ts"
 
 /** The last one's plans count: by then a session may prefer a plan that is good for all values. */
-const requests = 10
+const oneByOne = 10
+
+/** Then as many at once, most of which share a statement. */
+const atOnce = 64
+
+export interface Plans {
+  readonly alone: ReadonlyArray<string>
+  /** Those that no request has alone. */
+  readonly inGroups: ReadonlyArray<string>
+}
 
 const settings = {
   "session_preload_libraries": "auto_explain",
@@ -69,14 +78,31 @@ export const collect = Effect.fnUntraced(function* (
   const { url, run } = yield* Database
   yield* configure((name, value) => `SET ${name} = '${value}'`)
   const server = yield* Server.start(yield* contestants["latchkey"]!, url)
-  const found = new Map<string, ReadonlyArray<string>>()
+  const plansOf = <A, E, R>(requests: Effect.Effect<A, E, R>) =>
+    Effect.gen(function* () {
+      const before = yield* size
+      yield* requests
+      return plansIn(yield* writtenSince(before))
+    })
+  const found = new Map<string, Plans>()
   for (const [k, operation] of operations.entries()) {
-    yield* run(prepare(operation, rows, firstRun + k, requests))
+    const atOnceOrNone = requestsOf(operation).many === 0 ? 0 : atOnce
+    yield* run(prepare(operation, rows, firstRun + k, oneByOne + atOnceOrNone))
     const request = operation.requests({ size: rows, run: firstRun + k })
-    for (let i = 1; i < requests; i++) yield* Server.send(server.port, request(i))
-    const before = yield* size
-    yield* Server.send(server.port, request(0))
-    found.set(operation.name, plansIn(yield* writtenSince(before)))
+    const send = (i: number) => Server.send(server.port, request(i))
+    for (let i = 1; i < oneByOne; i++) yield* send(i)
+    const alone = yield* plansOf(send(0))
+    const together = yield* plansOf(
+      Effect.forEach(
+        Array.from({ length: atOnceOrNone }, (_, i) => oneByOne + i),
+        send,
+        { concurrency: "unbounded" },
+      ),
+    )
+    found.set(operation.name, {
+      alone,
+      inGroups: together.filter((plan) => !alone.includes(plan)),
+    })
   }
   yield* configure((name) => `RESET ${name}`)
   return found

@@ -2,6 +2,7 @@
 import * as Machine from "../machine.ts"
 import type { Operation } from "../operations.ts"
 import { median, table } from "../report.ts"
+import type { Plans } from "./plans.ts"
 
 export interface Sample {
   readonly operation: string
@@ -23,7 +24,7 @@ export interface Report {
   readonly settings: string
   readonly samples: ReadonlyArray<Sample>
   /** By operation, by rows. */
-  readonly plans: ReadonlyMap<number, ReadonlyMap<string, ReadonlyArray<string>>>
+  readonly plans: ReadonlyMap<number, ReadonlyMap<string, Plans>>
 }
 
 /** How much more the largest tables may cost than the smallest. */
@@ -63,11 +64,22 @@ const costs = (
 }
 
 const plansOf = ({ plans, rows }: Report, { name }: Operation) => {
-  const texts = rows.map((rows) => (plans.get(rows)?.get(name) ?? []).join("\n\n"))
   const block = (text: string) => ["```", text, "```"].join("\n")
-  if (texts.every((text) => text === texts[0])) return `### ${name}\n\n${block(texts[0]!)}`
-  return [`### ${name}`, ...texts.flatMap((text, k) => [`${whole(rows[k]!)} rows:`, block(text)])]
-    .join("\n\n")
+  const blocks = (of: (plans: Plans) => ReadonlyArray<string>) => {
+    const texts = rows.map((rows) => {
+      const found = plans.get(rows)?.get(name)
+      return found === undefined ? "" : of(found).join("\n\n")
+    })
+    return texts.every((text) => text === texts[0])
+      ? [block(texts[0]!)]
+      : texts.flatMap((text, k) => [`${whole(rows[k]!)} rows:`, block(text)])
+  }
+  const grouped = rows.some((rows) => (plans.get(rows)?.get(name)?.inGroups.length ?? 0) > 0)
+  return [
+    `### ${name}`,
+    ...blocks(({ alone }) => alone),
+    ...grouped ? ["Many at once:", ...blocks(({ inGroups }) => inGroups)] : [],
+  ].join("\n\n")
 }
 
 /** Markdown that still has to be formatted, and the operations that cost too much more. */
@@ -110,7 +122,8 @@ export const render = (report: Report) => {
     "A clean-up is one request that deletes 5,000 rows.",
     "## Plans",
     "What auto_explain logs of the service's own statements, without costs and values; where not " +
-    "said otherwise, the same for all sizes.",
+    "said otherwise, the same for all sizes. Requests that come many at once share statements, " +
+    "which have plans of their own.",
     ...report.operations.map((operation) => plansOf(report, operation)),
   ].join("\n\n") + "\n"
   return { text, steep }

@@ -125,7 +125,7 @@ const growth = Effect.fnUntraced(function* (options: Flags) {
   })
 
   const samples = yield* Effect.scoped(measure)
-  const plans = new Map<number, ReadonlyMap<string, ReadonlyArray<string>>>()
+  const plans = new Map<number, ReadonlyMap<string, Plans.Plans>>()
   for (const { rows, size, database } of stages) {
     const found = yield* Effect.provideService(
       Plans.collect(operations, size, ++runs * 1_000),
