@@ -64,17 +64,15 @@ const costs = (
 }
 
 const plansOf = ({ plans, rows }: Report, { name }: Operation) => {
+  const found = rows.map((rows) => plans.get(rows)?.get(name) ?? { alone: [], inGroups: [] })
   const block = (text: string) => ["```", text, "```"].join("\n")
   const blocks = (of: (plans: Plans) => ReadonlyArray<string>) => {
-    const texts = rows.map((rows) => {
-      const found = plans.get(rows)?.get(name)
-      return found === undefined ? "" : of(found).join("\n\n")
-    })
+    const texts = found.map((plans) => of(plans).join("\n\n"))
     return texts.every((text) => text === texts[0])
       ? [block(texts[0]!)]
       : texts.flatMap((text, k) => [`${whole(rows[k]!)} rows:`, block(text)])
   }
-  const grouped = rows.some((rows) => (plans.get(rows)?.get(name)?.inGroups.length ?? 0) > 0)
+  const grouped = found.some(({ inGroups }) => inGroups.length > 0)
   return [
     `### ${name}`,
     ...blocks(({ alone }) => alone),

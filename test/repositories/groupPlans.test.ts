@@ -1,24 +1,16 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { Email } from "../../src/domain/Email.ts"
-import { TokenHash } from "../../src/domain/RefreshToken.ts"
-import { GoogleId, UserId } from "../../src/domain/User.ts"
 import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
 import { atOnce } from "../support/atOnce.ts"
 import { anAttempt, aSuccessor, aToken, aUser } from "../support/factories.ts"
-import { fill, plansOf, tableScans } from "../support/plans.ts"
+import { email, fill, googleId, tokenHash, userId, wholeTableReads } from "../support/plans.ts"
 import { Statements } from "../support/Statements.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 /** The numbers of users in the data. */
 const numbers = Array.from({ length: 20 }, (_, i) => 100 + 7 * i)
-
-const userId = (number: number) =>
-  UserId.make(`00000000-0000-0000-0000-${String(number).padStart(12, "0")}`)
-const email = (number: number) => Email.make(`user-${number}@example.com`)
-const tokenHash = (number: number) => TokenHash.make(`hash-${number}`)
 
 /** Every method whose calls are made together when they arrive together. */
 const calls = Effect.gen(function* () {
@@ -28,7 +20,7 @@ const calls = Effect.gen(function* () {
   const all: Readonly<Record<string, (number: number) => Effect.Effect<unknown, unknown>>> = {
     "users.getById": (number) => users.getById(userId(number)),
     "users.getByEmail": (number) => users.getByEmail(email(number)),
-    "users.getByGoogleId": (number) => users.getByGoogleId(GoogleId.make(`google-${number}`)),
+    "users.getByGoogleId": (number) => users.getByGoogleId(googleId(number)),
     "users.create": () => users.create(aUser()),
     "tokens.getByTokenHash": (number) => tokens.getByTokenHash(tokenHash(number)),
     "tokens.getValidByTokenHash": (number) => tokens.getValidByTokenHash(tokenHash(number)),
@@ -55,10 +47,7 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
         const [statements] = yield* sent(atOnce(numbers.map((number) => Effect.exit(call(number)))))
         const texts = new Map(statements.map((statement) => [statement[0], statement]))
         assert.isAtLeast(texts.size, 2, `${name}: one for those alone, one for groups`)
-        for (const statement of texts.values()) {
-          const scans = (yield* plansOf(statement)).flatMap(tableScans)
-          if (scans.length > 0) offenders.push(`${name} scans ${scans}: ${statement[0]}`)
-        }
+        offenders.push(...yield* wholeTableReads(name, texts.values()))
       }
       assert.deepStrictEqual(offenders, [])
     }), 60_000)

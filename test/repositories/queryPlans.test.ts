@@ -1,10 +1,8 @@
 import { assert, layer } from "@effect/vitest"
-import { DateTime, Effect } from "effect"
-import { SqlClient, Statement } from "effect/sql"
-import { Email } from "../../src/domain/Email.ts"
+import { DateTime, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
 import { Place } from "../../src/domain/Page.ts"
-import { TokenHash } from "../../src/domain/RefreshToken.ts"
-import { GoogleId, UserId, Version } from "../../src/domain/User.ts"
+import { Version } from "../../src/domain/User.ts"
 import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
@@ -19,32 +17,27 @@ import {
   aUser,
   aUserId,
 } from "../support/factories.ts"
-import { fill, plansOf, tableScans } from "../support/plans.ts"
-import type { Compiled } from "../support/Statements.ts"
+import * as Plans from "../support/plans.ts"
+import { Statements } from "../support/Statements.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 /** Runs a call, undoes what it did, and gives the statements that it consisted of. */
 const statementsOf = Effect.fnUntraced(function* <A, E, R>(call: Effect.Effect<A, E, R>) {
   const sql = yield* SqlClient.SqlClient
-  const statements: Array<Compiled> = []
-  const record: Statement.Transformer = (statement) =>
-    Effect.sync(() => {
-      statements.push(statement.compile())
-      return statement
-    })
-  yield* Effect.exit(call).pipe(
-    Effect.provideService(Statement.CurrentTransformer, record),
+  const { sent } = yield* Statements
+  const [statements] = yield* Effect.exit(call).pipe(
     Effect.andThen(Effect.fail("rolled back")),
     sql.withTransaction,
     Effect.exit,
+    sent,
   )
   return statements
 })
 
-const userId = UserId.make("00000000-0000-0000-0000-000000004242")
-const email = Email.make("user-4242@example.com")
-const googleId = GoogleId.make("google-4242")
-const tokenHash = TokenHash.make("hash-4242")
+const userId = Plans.userId(4242)
+const email = Plans.email(4242)
+const googleId = Plans.googleId(4242)
+const tokenHash = Plans.tokenHash(4242)
 const ipAddress = anIpAddress("10.0.16.146")
 const after = new Place({ createdAt: DateTime.makeUnsafe("2026-01-01T00:00:00Z"), id: userId })
 const ifVersion = [Version.make("0")]
@@ -96,28 +89,30 @@ const calls = Effect.gen(function* () {
   return Object.entries(all)
 })
 
-layer(TestDatabase.layerRepositories)("on a database with many rows", (it) => {
-  it.effect("no statement of a repository reads a whole table", () =>
-    Effect.gen(function* () {
-      yield* fill(100_000)
-      const offenders: Array<string> = []
-      for (const [name, call] of yield* calls) {
-        const statements = yield* statementsOf(call)
-        assert.isNotEmpty(statements, name)
-        for (const statement of statements) {
-          const scans = (yield* plansOf(statement)).flatMap(tableScans)
-          if (scans.length > 0) offenders.push(`${name} scans ${scans}: ${statement[0]}`)
+layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)))(
+  "on a database with many rows",
+  (it) => {
+    it.effect("no statement of a repository reads a whole table", () =>
+      Effect.gen(function* () {
+        yield* Plans.fill(100_000)
+        const offenders: Array<string> = []
+        for (const [name, call] of yield* calls) {
+          const statements = yield* statementsOf(call)
+          assert.isNotEmpty(statements, name)
+          offenders.push(...yield* Plans.wholeTableReads(name, statements))
         }
-      }
-      assert.deepStrictEqual(offenders, [])
-    }), 120_000)
+        assert.deepStrictEqual(offenders, [])
+      }), 120_000)
 
-  it.effect("a statement that reads a whole table would be noticed", () =>
-    Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
-      const [statement] = yield* statementsOf(sql`SELECT id FROM users WHERE full_name = ${"Ada"}`)
-      assert.isDefined(statement)
-      const plans = yield* plansOf(statement)
-      assert.deepStrictEqual(plans.map(tableScans), [["users"], ["users"]])
-    }))
-})
+    it.effect("a statement that reads a whole table would be noticed", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const [statement] = yield* statementsOf(
+          sql`SELECT id FROM users WHERE full_name = ${"Ada"}`,
+        )
+        assert.isDefined(statement)
+        const plans = yield* Plans.plansOf(statement)
+        assert.deepStrictEqual(plans.map(Plans.tableScans), [["users"], ["users"]])
+      }))
+  },
+)

@@ -3,11 +3,20 @@
  */
 import { Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
+import { Email } from "../../src/domain/Email.ts"
+import { TokenHash } from "../../src/domain/RefreshToken.ts"
+import { GoogleId, UserId } from "../../src/domain/User.ts"
 import type { Compiled } from "./Statements.ts"
+
+export const userId = (number: number) =>
+  UserId.make(`00000000-0000-0000-0000-${String(number).padStart(12, "0")}`)
+export const email = (number: number) => Email.make(`user-${number}@example.com`)
+export const googleId = (number: number) => GoogleId.make(`google-${number}`)
+export const tokenHash = (number: number) => TokenHash.make(`hash-${number}`)
 
 /**
  * So many users with two tokens and two attempts each: one token of four is live, and an attempt of
- * the last day fails. Ids, hashes and addresses are made of the user's number.
+ * the last day fails. Ids, hashes and addresses are made of the user's number, by the functions above.
  */
 export const fill = Effect.fnUntraced(function* (users: number) {
   const sql = yield* SqlClient.SqlClient
@@ -61,4 +70,17 @@ export const plansOf = Effect.fnUntraced(function* ([statement, parameters]: Com
     const generic = yield* sql`EXPLAIN (FORMAT JSON) EXECUTE ${name} ${sql.literal(nulls)}`
     return [yield* decode(custom), yield* decode(generic)]
   }).pipe(sql.withTransaction)
+})
+
+/** Which statements of a call read a whole table, and which table. */
+export const wholeTableReads = Effect.fnUntraced(function* (
+  call: string,
+  statements: Iterable<Compiled>,
+) {
+  const found: Array<string> = []
+  for (const statement of statements) {
+    const scans = (yield* plansOf(statement)).flatMap(tableScans)
+    if (scans.length > 0) found.push(`${call} scans ${scans}: ${statement[0]}`)
+  }
+  return found
 })
