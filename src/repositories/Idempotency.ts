@@ -80,7 +80,7 @@ const createWithKey = Effect.fnUntraced(function* <
       SELECT
         ${request.columns},
         COALESCE(idempotency_fingerprint = ${fingerprint}, false) AS same
-      FROM ${sql(request.table)}
+      FROM ${sql(`public.${request.table}`)}
       WHERE id = ${key}`.pipe(retryRead(sql))
     if (found === undefined) return Option.none<Row>()
     const { same } = yield* decodeSame(found)

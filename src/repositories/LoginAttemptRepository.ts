@@ -62,7 +62,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
         Result: LoginAttempt,
         execute: insertion(sql, (unlessKeyExists) =>
           prepared<typeof Insertion.Encoded>(sql)`
-            INSERT INTO login_attempts (
+            INSERT INTO public.login_attempts (
               id, user_id, email, ip_address, user_agent, success, failure_reason,
               idempotency_fingerprint
             )
@@ -107,11 +107,11 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
               )
             ), owner AS (
               SELECT id
-              FROM users
+              FROM public.users
               WHERE id IN (SELECT "userId" FROM input)
               FOR KEY SHARE SKIP LOCKED
             )
-            INSERT INTO login_attempts (
+            INSERT INTO public.login_attempts (
               id, user_id, email, ip_address, user_agent, success, failure_reason
             )
             SELECT

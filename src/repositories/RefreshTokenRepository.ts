@@ -109,14 +109,14 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
         key: TokenHash,
         type: "text",
         row: RefreshToken,
-        select: sql`SELECT ${columns} FROM refresh_tokens WHERE token_hash`,
+        select: sql`SELECT ${columns} FROM public.refresh_tokens WHERE token_hash`,
         keyOf: (token: RefreshToken) => token.tokenHash,
       })
 
       const lockUser = SqlSchema.findOneOption({
         Request: UserId,
         Result: Schema.Struct({ id: UserId }),
-        execute: (id) => sql`SELECT id FROM users WHERE id = ${id} FOR UPDATE`,
+        execute: (id) => sql`SELECT id FROM public.users WHERE id = ${id} FOR UPDATE`,
       })
 
       // statement_timestamp(), because now() is the time before the wait for the user's row.
@@ -125,7 +125,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
         Result: Schema.Struct({ id: RefreshTokenId }),
         execute: ({ userId, except }) =>
           sql`
-            UPDATE refresh_tokens
+            UPDATE public.refresh_tokens
             SET revoked_at = statement_timestamp()
             WHERE
               user_id = ${userId}
@@ -147,7 +147,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
         execute: ({ userId, active, createdAt, id, limit }) =>
           sql`
             SELECT ${columns}
-            FROM refresh_tokens
+            FROM public.refresh_tokens
             WHERE
               user_id = ${userId}
               AND (created_at, id) > (${createdAt}::timestamptz, ${id}::uuid)
@@ -165,7 +165,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
       const userExists = SqlSchema.findOneOption({
         Request: UserId,
         Result: Schema.Struct({ id: UserId }),
-        execute: (id) => sql`SELECT id FROM users WHERE id = ${id}`,
+        execute: (id) => sql`SELECT id FROM public.users WHERE id = ${id}`,
       })
 
       const revokeAllForUser = Effect.fn("RefreshTokenRepository.revokeAllForUser")(

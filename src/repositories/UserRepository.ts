@@ -73,7 +73,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         key: StoredUserId,
         type: "uuid",
         row: User,
-        select: sql`SELECT ${columns} FROM users WHERE id`,
+        select: sql`SELECT ${columns} FROM public.users WHERE id`,
         keyOf: (user: User) => user.id,
       })
 
@@ -83,7 +83,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         key: Schema.String,
         type: "text",
         row: User,
-        select: sql`SELECT ${columns} FROM users WHERE lower(email)`,
+        select: sql`SELECT ${columns} FROM public.users WHERE lower(email)`,
         keyOf: (user: User) => user.email.toLowerCase(),
       })
 
@@ -92,7 +92,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         key: GoogleId,
         type: "text",
         row: User,
-        select: sql`SELECT ${columns} FROM users WHERE google_id`,
+        select: sql`SELECT ${columns} FROM public.users WHERE google_id`,
         keyOf: (user: User) => user.googleId,
       })
 
@@ -107,7 +107,7 @@ export class UserRepository extends Context.Service<UserRepository, {
           const value = (name: keyof typeof changes, column: string) =>
             sql`CASE WHEN ${name in changes} THEN ${changes[name] ?? null} ELSE ${sql(column)} END`
           return sql`
-            UPDATE users
+            UPDATE public.users
             SET
               email = ${value("email", "email")},
               full_name = ${value("fullName", "full_name")},
@@ -130,7 +130,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         execute: ({ createdAt, id, limit }) =>
           sql`
             SELECT ${columns}
-            FROM users
+            FROM public.users
             WHERE (created_at, id) > (${createdAt}::timestamptz, ${id}::uuid)
             ORDER BY created_at, id
             LIMIT ${limit}`,

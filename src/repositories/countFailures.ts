@@ -31,7 +31,7 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
 
   const failures = sql`(
     SELECT count(*)::int
-    FROM login_attempts
+    FROM public.login_attempts
     WHERE user_id = users.id AND ${isRecentFailure}
   )`
 
@@ -42,7 +42,7 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
     execute: prepared<typeof UserWindow.Encoded>(sql)`
       SELECT ${failures} AS count
       FROM (VALUES (${"userId"}::uuid, ${"minutes"}::int)) AS asked (user_id, minutes)
-      JOIN users ON users.id = asked.user_id`,
+      JOIN public.users ON users.id = asked.user_id`,
   })
 
   const countUsers = SqlSchema.findAll({
@@ -56,7 +56,7 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
         SELECT position::int, ${failures} AS count
         FROM unnest(${userIds}::uuid[], ${minutes}::int[]) WITH ORDINALITY
           AS asked (user_id, minutes, position)
-        JOIN users ON users.id = asked.user_id`,
+        JOIN public.users ON users.id = asked.user_id`,
   })
 
   const countEach = Effect.fnUntraced(
@@ -97,7 +97,7 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
     execute: ({ email, ipAddress, minutes }) =>
       sql`
         SELECT count(*)::int AS count
-        FROM login_attempts
+        FROM public.login_attempts
         CROSS JOIN (VALUES (${minutes}::int)) AS asked (minutes)
         WHERE ${
         sql.and([

@@ -33,9 +33,9 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
     execute: insertion(sql, (unlessKeyExists) =>
       prepared<typeof Insertion.Encoded>(sql)`
         WITH owner AS (
-          SELECT id FROM users WHERE id = ${"userId"} FOR KEY SHARE
+          SELECT id FROM public.users WHERE id = ${"userId"} FOR KEY SHARE
         )
-        INSERT INTO refresh_tokens (
+        INSERT INTO public.refresh_tokens (
           id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,
           idempotency_fingerprint
         )
@@ -79,11 +79,11 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
           )
         ), owner AS (
           SELECT id
-          FROM users
+          FROM public.users
           WHERE id IN (SELECT "userId" FROM input)
           FOR KEY SHARE SKIP LOCKED
         )
-        INSERT INTO refresh_tokens (
+        INSERT INTO public.refresh_tokens (
           id, user_id, token_hash, expires_at, created_at, user_agent, ip_address
         )
         SELECT

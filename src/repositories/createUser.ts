@@ -32,7 +32,7 @@ export const makeCreateUser = Effect.fnUntraced(function* (
     Result: User,
     execute: insertion(sql, (unlessKeyExists) =>
       prepared<typeof Insertion.Encoded>(sql)`
-        INSERT INTO users (
+        INSERT INTO public.users (
           id, email, full_name, password_hash, auth_provider, google_id, is_active,
           idempotency_fingerprint
         )
@@ -58,7 +58,7 @@ export const makeCreateUser = Effect.fnUntraced(function* (
     Result: Schema.Unknown,
     execute: (users) =>
       sql`
-        INSERT INTO users (
+        INSERT INTO public.users (
           id, email, full_name, password_hash, auth_provider, google_id, is_active
         )
         SELECT
@@ -68,7 +68,7 @@ export const makeCreateUser = Effect.fnUntraced(function* (
           email text,
           "fullName" text,
           "passwordHash" text,
-          "authProvider" auth_provider_enum,
+          "authProvider" public.auth_provider_enum,
           "googleId" text,
           "isActive" boolean
         )

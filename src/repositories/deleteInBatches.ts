@@ -28,14 +28,16 @@ export const deleteInBatches = Effect.fnUntraced(function* (
   const turn = exclusively
     ? sql`(SELECT pg_try_advisory_xact_lock(${retentionLock}))`
     : sql.literal("true")
-  // By ctid, which the row's lock keeps as it is: a join by id reads the whole table for each batch.
+  const rowsOf = sql(`public.${table}`)
+  // An array of keys, which PostgreSQL looks up by the primary key however many it expects: for a join
+  // it may read the whole table for each batch.
   let deleted = 0
   while (true) {
     const rows = yield* sql`
-      DELETE FROM ${sql(table)}
-      WHERE ctid = ANY (ARRAY(
-        SELECT ctid
-        FROM ${sql(table)}
+      DELETE FROM ${rowsOf}
+      WHERE id = ANY (ARRAY(
+        SELECT id
+        FROM ${rowsOf}
         WHERE
           ${sql(column)} <= now() - make_interval(hours => 24 * ${olderThanDays}::int)
           AND ${turn}
@@ -45,7 +47,7 @@ export const deleteInBatches = Effect.fnUntraced(function* (
       ))
       RETURNING id`
     deleted += rows.length
-    // Not "fewer than a batch": a row that changed just before it was locked is left for the next.
+    // Not "fewer than a batch": others let go of rows, and more become old, meanwhile.
     if (rows.length === 0) return deleted
   }
 })

@@ -27,7 +27,7 @@ export const makePreferEmailTaken = (sql: SqlClient.SqlClient) => {
     execute: ({ email, id }) =>
       sql`
         SELECT email
-        FROM users
+        FROM public.users
         WHERE lower(email) = lower(${email} COLLATE "C") AND id IS DISTINCT FROM ${id}::uuid`,
   })
 

@@ -20,25 +20,25 @@ export const makeRemoveUser = (sql: SqlClient.SqlClient) => {
     execute: ({ id, versions }) =>
       sql`
         SELECT id
-        FROM users
+        FROM public.users
         WHERE id = ${id} AND (${versions}::text[] IS NULL OR version::text = ANY(${versions}))
         FOR UPDATE`,
   })
 
   const deleteTokens = (id: UserId) =>
     sql`
-      DELETE FROM refresh_tokens
-      WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM refresh_tokens WHERE user_id = ${id} LIMIT ${batchSize} FOR UPDATE
+      DELETE FROM public.refresh_tokens
+      WHERE id = ANY (ARRAY(
+        SELECT id FROM public.refresh_tokens WHERE user_id = ${id} LIMIT ${batchSize} FOR UPDATE
       ))
       RETURNING id`
 
   const releaseAttempts = (id: UserId) =>
     sql`
-      UPDATE login_attempts
+      UPDATE public.login_attempts
       SET user_id = NULL
-      WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM login_attempts WHERE user_id = ${id} LIMIT ${batchSize} FOR UPDATE
+      WHERE id = ANY (ARRAY(
+        SELECT id FROM public.login_attempts WHERE user_id = ${id} LIMIT ${batchSize} FOR UPDATE
       ))
       RETURNING id`
 
@@ -52,7 +52,7 @@ export const makeRemoveUser = (sql: SqlClient.SqlClient) => {
       if (Option.isSome(user)) {
         yield* untilNoneIsLeft(deleteTokens(id))
         yield* untilNoneIsLeft(releaseAttempts(id))
-        yield* sql`DELETE FROM users WHERE id = ${id}`
+        yield* sql`DELETE FROM public.users WHERE id = ${id}`
       }
       return user
     },

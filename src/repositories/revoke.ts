@@ -19,7 +19,7 @@ export const makeRevoke = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     Request: Revocation,
     Result: RefreshToken,
     execute: prepared<typeof Revocation.Encoded>(sql)`
-      UPDATE refresh_tokens
+      UPDATE public.refresh_tokens
       SET revoked_at = COALESCE(revoked_at, now())
       WHERE token_hash = ${"tokenHash"}
       RETURNING ${columns}`,
@@ -32,11 +32,11 @@ export const makeRevoke = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
       sql`
         WITH free AS (
           SELECT id AS free_id
-          FROM refresh_tokens
+          FROM public.refresh_tokens
           WHERE token_hash = ANY(${hashes}::text[])
           FOR NO KEY UPDATE SKIP LOCKED
         )
-        UPDATE refresh_tokens
+        UPDATE public.refresh_tokens
         SET revoked_at = COALESCE(revoked_at, now())
         FROM free
         WHERE id = free_id

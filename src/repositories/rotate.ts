@@ -62,16 +62,16 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     Result: RefreshToken,
     execute: prepared<typeof Replacement.Encoded>(sql)`
       WITH spent AS (
-        UPDATE refresh_tokens
+        UPDATE public.refresh_tokens
         SET revoked_at = clock_timestamp(), successor_id = ${"id"}::uuid
         WHERE
           token_hash = ${"replaces"}
           AND revoked_at IS NULL
           AND expires_at > now()
-          AND EXISTS (SELECT FROM users WHERE users.id = user_id FOR KEY SHARE)
+          AND EXISTS (SELECT FROM public.users WHERE users.id = user_id FOR KEY SHARE)
         RETURNING user_id, successor_id
       )
-      INSERT INTO refresh_tokens (
+      INSERT INTO public.refresh_tokens (
         id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,
         idempotency_fingerprint
       )
@@ -111,19 +111,19 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
         ), free AS (
           SELECT refresh_tokens.id AS token_id, input.id AS successor_id
           FROM input
-          JOIN refresh_tokens ON refresh_tokens.token_hash = input.replaces
-          JOIN users ON users.id = refresh_tokens.user_id
+          JOIN public.refresh_tokens ON refresh_tokens.token_hash = input.replaces
+          JOIN public.users ON users.id = refresh_tokens.user_id
           WHERE refresh_tokens.revoked_at IS NULL AND refresh_tokens.expires_at > now()
           FOR KEY SHARE OF users SKIP LOCKED
           FOR NO KEY UPDATE OF refresh_tokens SKIP LOCKED
         ), spent AS (
-          UPDATE refresh_tokens
+          UPDATE public.refresh_tokens
           SET revoked_at = clock_timestamp(), successor_id = free.successor_id
           FROM free
           WHERE refresh_tokens.id = free.token_id
           RETURNING refresh_tokens.user_id, refresh_tokens.successor_id
         )
-        INSERT INTO refresh_tokens (
+        INSERT INTO public.refresh_tokens (
           id, user_id, token_hash, expires_at, created_at, user_agent, ip_address
         )
         SELECT
@@ -147,10 +147,10 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     execute: ({ tokenHash, key }) =>
       sql`
         SELECT ${columns}
-        FROM refresh_tokens
+        FROM public.refresh_tokens
         WHERE
           token_hash = ${tokenHash}
-          OR id = (SELECT successor_id FROM refresh_tokens WHERE token_hash = ${tokenHash})
+          OR id = (SELECT successor_id FROM public.refresh_tokens WHERE token_hash = ${tokenHash})
           OR id = ${key}::uuid`,
   })
 

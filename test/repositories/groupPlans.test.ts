@@ -5,7 +5,15 @@ import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepos
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
 import { atOnce } from "../support/atOnce.ts"
 import { anAttempt, aSuccessor, aToken, aUser } from "../support/factories.ts"
-import { email, fill, googleId, tokenHash, userId, wholeTableReads } from "../support/plans.ts"
+import {
+  email,
+  fill,
+  googleId,
+  tokenHash,
+  unqualifiedNames,
+  userId,
+  wholeTableReads,
+} from "../support/plans.ts"
 import { Statements } from "../support/Statements.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -33,6 +41,18 @@ const calls = Effect.gen(function* () {
   return Object.entries(all)
 })
 
+/** The statements, each text once, of twenty calls at once: those alone and those in groups. */
+const statementsOf = Effect.fnUntraced(function* (
+  name: string,
+  call: (number: number) => Effect.Effect<unknown, unknown>,
+) {
+  const { sent } = yield* Statements
+  const [statements] = yield* sent(atOnce(numbers.map((number) => Effect.exit(call(number)))))
+  const texts = new Map(statements.map((statement) => [statement[0], statement]))
+  assert.isAtLeast(texts.size, 2, `${name}: one for those alone, one for groups`)
+  return texts.values()
+})
+
 // So few that PostgreSQL would rather read a table whole than look up as many rows as it expects of a
 // group, if nothing told it otherwise.
 layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)), {
@@ -41,14 +61,19 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
   it.effect("no statement of a group reads a whole table", () =>
     Effect.gen(function* () {
       yield* fill(10_000)
-      const { sent } = yield* Statements
       const offenders: Array<string> = []
       for (const [name, call] of yield* calls) {
-        const [statements] = yield* sent(atOnce(numbers.map((number) => Effect.exit(call(number)))))
-        const texts = new Map(statements.map((statement) => [statement[0], statement]))
-        assert.isAtLeast(texts.size, 2, `${name}: one for those alone, one for groups`)
-        offenders.push(...yield* wholeTableReads(name, texts.values()))
+        offenders.push(...yield* wholeTableReads(name, yield* statementsOf(name, call)))
       }
       assert.deepStrictEqual(offenders, [])
     }), 60_000)
+
+  it.effect("every statement of a group names the schema of its tables and types", () =>
+    Effect.gen(function* () {
+      const offenders: Array<string> = []
+      for (const [name, call] of yield* calls) {
+        offenders.push(...yield* unqualifiedNames(name, yield* statementsOf(name, call)))
+      }
+      assert.deepStrictEqual(offenders, [])
+    }))
 })

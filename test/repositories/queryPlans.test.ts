@@ -104,6 +104,15 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)))
         assert.deepStrictEqual(offenders, [])
       }), 120_000)
 
+    it.effect("every statement of a repository names the schema of its tables and types", () =>
+      Effect.gen(function* () {
+        const offenders: Array<string> = []
+        for (const [name, call] of yield* calls) {
+          offenders.push(...yield* Plans.unqualifiedNames(name, yield* statementsOf(call)))
+        }
+        assert.deepStrictEqual(offenders, [])
+      }))
+
     it.effect("a statement that reads a whole table would be noticed", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
@@ -114,5 +123,79 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)))
         const plans = yield* Plans.plansOf(statement)
         assert.deepStrictEqual(plans.map(Plans.tableScans), [["users"], ["users"]])
       }))
+  },
+)
+
+/**
+ * A million tokens and as many attempts, of a thousand users. Made without indexes, which are quicker
+ * to build afterwards, and not yet looked at by PostgreSQL's statistics.
+ */
+const fillAMillion = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const indexes = yield* sql<{ readonly name: string; readonly definition: string }>`
+    SELECT indexname AS name, indexdef AS definition
+    FROM pg_indexes
+    WHERE tablename IN ('refresh_tokens', 'login_attempts')`
+  yield* sql`
+    INSERT INTO users (id, email, auth_provider, google_id)
+    SELECT lpad(number::text, 32, '0')::uuid, number || '@example.com', 'google', number::text
+    FROM generate_series(1, 1000) AS number`
+  for (const table of ["refresh_tokens", "login_attempts"]) {
+    yield* sql`
+      ALTER TABLE ${sql(table)}
+      DROP CONSTRAINT ${sql(`${table}_pkey`)},
+      DROP CONSTRAINT ${sql(`${table}_user_id_fkey`)}`
+  }
+  for (const { name } of indexes) yield* sql`DROP INDEX IF EXISTS ${sql(name)}`
+  yield* sql`
+    INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at)
+    SELECT
+      lpad(number::text, 32, '0')::uuid, lpad((number % 1000 + 1)::text, 32, '0')::uuid,
+      number::text, now() - number * interval '1 minute'
+    FROM generate_series(1, 1000000) AS number`
+  yield* sql`
+    INSERT INTO login_attempts (id, user_id, email, ip_address, success, attempted_at)
+    SELECT
+      lpad(number::text, 32, '0')::uuid, lpad((number % 1000 + 1)::text, 32, '0')::uuid,
+      'ada@example.com', '10.0.0.1', false, now() - number * interval '1 minute'
+    FROM generate_series(1, 1000000) AS number`
+  for (const { definition } of indexes) yield* sql.unsafe(definition)
+})
+
+layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)))(
+  "on tables of a million rows",
+  (it) => {
+    it.effect(
+      "batches of rows are deleted and changed by primary key, whatever is estimated",
+      () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const users = yield* UserRepository
+          const tokens = yield* RefreshTokenRepository
+          const attempts = yield* LoginAttemptRepository
+          yield* fillAMillion
+
+          const statements = [
+            ...yield* statementsOf(tokens.deleteExpired(690)),
+            ...yield* statementsOf(attempts.deleteOld(690)),
+            ...yield* statementsOf(users.delete(Plans.userId(1))),
+          ].filter(([text]) => text.includes("LIMIT"))
+          const texts = new Map(statements.map((statement) => [statement[0], statement]))
+          assert.strictEqual(texts.size, 4)
+          for (const analyze of [false, true]) {
+            if (analyze) yield* sql`ANALYZE users, refresh_tokens, login_attempts`
+            for (const statement of texts.values()) {
+              for (const plan of yield* Plans.plansOf(statement)) {
+                assert.isTrue(
+                  Plans.indexScans(plan).some((index) => index.endsWith("_pkey")),
+                  statement[0],
+                )
+                assert.deepStrictEqual(Plans.tableScans(plan), [], statement[0])
+              }
+            }
+          }
+        }),
+      300_000,
+    )
   },
 )

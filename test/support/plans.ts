@@ -1,7 +1,7 @@
 /**
  * What PostgreSQL would do for a statement on tables of many rows.
  */
-import { Effect, Schema } from "effect"
+import { Effect, Exit, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { Email } from "../../src/domain/Email.ts"
 import { TokenHash } from "../../src/domain/RefreshToken.ts"
@@ -54,6 +54,12 @@ export const tableScans = (plan: unknown): ReadonlyArray<string> => {
   return Array.from(scans, ([, table = ""]) => table)
 }
 
+/** The indexes by which a plan finds rows. */
+export const indexScans = (plan: unknown): ReadonlyArray<string> => {
+  const scans = JSON.stringify(plan).matchAll(/"Index Name":"(\w+)"/g)
+  return Array.from(scans, ([, index = ""]) => index)
+}
+
 /**
  * The plan that the server makes for these values, and the one that it keeps for a prepared
  * statement after a few executions, whatever the values.
@@ -81,6 +87,24 @@ export const wholeTableReads = Effect.fnUntraced(function* (
   for (const statement of statements) {
     const scans = (yield* plansOf(statement)).flatMap(tableScans)
     if (scans.length > 0) found.push(`${call} scans ${scans}: ${statement[0]}`)
+  }
+  return found
+})
+
+/** Which statements of a call find a table or a type only by the session's `search_path`. */
+export const unqualifiedNames = Effect.fnUntraced(function* (
+  call: string,
+  statements: Iterable<Compiled>,
+) {
+  const sql = yield* SqlClient.SqlClient
+  const found: Array<string> = []
+  for (const [text, parameters] of statements) {
+    const explained = yield* sql`SET LOCAL search_path = ''`.pipe(
+      Effect.andThen(sql.unsafe(`EXPLAIN ${text}`, parameters)),
+      sql.withTransaction,
+      Effect.exit,
+    )
+    if (Exit.isFailure(explained)) found.push(`${call}: ${text}`)
   }
   return found
 })
