@@ -60,6 +60,6 @@ layer(TestDatabase.layerRepositories)("a user with very many rows", (it) => {
         assert.deepStrictEqual(yield* sql`SELECT id FROM refresh_tokens WHERE user_id = ${id}`, [])
         assert.strictEqual(yield* attempts.countRecentFailuresFrom({ email }), rows)
       }),
-    120_000,
+    300_000,
   )
 })
