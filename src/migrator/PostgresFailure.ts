@@ -11,6 +11,10 @@ export class PostgresFailure extends Schema.Class<PostgresFailure>("PostgresFail
   code: Schema.String,
   message: Schema.String,
   hint: Schema.optional(Schema.String),
+  /** What the failure is about, where it is about one. */
+  schema: Schema.optional(Schema.String),
+  table: Schema.optional(Schema.String),
+  constraint: Schema.optional(Schema.String),
   /** Place in the statement, in characters from 1. */
   position: Schema.optional(Schema.NumberFromString),
   /** Place in `internalQuery`, a statement that the server ran for the client's. */

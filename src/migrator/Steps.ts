@@ -14,6 +14,7 @@ import { MigrationFailed } from "./MigrationFailed.ts"
 import type { MigrationFile } from "./MigrationFile.ts"
 import { lineOf, PostgresFailure } from "./PostgresFailure.ts"
 import { type Statement, statements } from "./StatementScanner.ts"
+import { violatingRows } from "./violatingRows.ts"
 
 const ensureTable = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -91,12 +92,21 @@ const execute = Effect.fnUntraced(function* (statement: Statement, wait: Duratio
 const explain = Effect.fnUntraced(
   function* (file: MigrationFile, statement: Statement, error: SqlError) {
     const failure = PostgresFailure.of(error)
-    return yield* Option.isNone(failure) ? error : MigrationFailed.of(
+    if (Option.isNone(failure)) {
+      return yield* error
+    }
+    const rows = /\bVALIDATE\b/i.test(statement.text)
+      ? yield* violatingRows(failure.value)
+      : undefined
+    const mend = rows === undefined
+      ? "mend the file or the data"
+      : `find the rows with \`${rows}\`, correct them,`
+    return yield* MigrationFailed.of(
       file,
       statement.line - 1 + lineOf(statement.text, failure.value.position ?? 1),
       failure.value,
-      "The statements before this one are done and won't be repeated; mend the file or the " +
-        "data and run `deno task migrate` again.",
+      `The statements before this one are done and won't be repeated; ${mend} and run ` +
+        "`deno task migrate` again.",
     )
   },
 )

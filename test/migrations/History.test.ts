@@ -38,6 +38,7 @@ const kits: Readonly<Record<number, ReadonlyArray<string>>> = {
   1: [initial],
   2: [initial, `UPDATE refresh_tokens SET successor_id = id WHERE token_hash = 'revoked'`],
   3: [initial],
+  4: [initial],
 }
 
 const readBack = Effect.gen(function* () {

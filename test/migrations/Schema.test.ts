@@ -72,8 +72,10 @@ layer(TestDatabase.layerClient)("the schema that the migrations make", (it) => {
       const constraints = yield* constraintsOf("users")
       assert.deepStrictEqual(constraints.map((constraint) => constraint.split(" ")[0]), [
         "users_auth_provider_check",
+        "users_created_at_check",
         "users_email_check",
         "users_pkey",
+        "users_updated_at_check",
       ])
       assert.strictEqual(
         constraints[0],
@@ -105,12 +107,14 @@ layer(TestDatabase.layerClient)("the schema that the migrations make", (it) => {
       ])
       const constraints = yield* constraintsOf("refresh_tokens")
       assert.deepStrictEqual(constraints.map((constraint) => constraint.split(" ")[0]), [
+        "refresh_tokens_created_at_check",
         "refresh_tokens_expires_at_check",
         "refresh_tokens_pkey",
+        "refresh_tokens_revoked_at_check",
         "refresh_tokens_user_id_fkey",
       ])
       assert.strictEqual(
-        constraints[2],
+        constraints[4],
         "refresh_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE",
       )
       assert.deepStrictEqual(yield* indexesOf("refresh_tokens"), [
@@ -137,12 +141,13 @@ layer(TestDatabase.layerClient)("the schema that the migrations make", (it) => {
       ])
       const constraints = yield* constraintsOf("login_attempts")
       assert.deepStrictEqual(constraints.map((constraint) => constraint.split(" ")[0]), [
+        "login_attempts_attempted_at_check",
         "login_attempts_email_check",
         "login_attempts_pkey",
         "login_attempts_user_id_fkey",
       ])
       assert.strictEqual(
-        constraints[2],
+        constraints[3],
         "login_attempts_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL",
       )
       assert.deepStrictEqual(yield* indexesOf("login_attempts"), [

@@ -72,6 +72,7 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
       const tokens = yield* RefreshTokenRepository
       const { counted } = yield* Statements
       const strange = yield* aSavedToken()
+      yield* sql`ALTER TABLE refresh_tokens DROP CONSTRAINT refresh_tokens_created_at_check`
       yield* sql`UPDATE refresh_tokens SET created_at = 'infinity' WHERE id = ${strange.id}`
       const saved = yield* savedTokens
 

@@ -1,0 +1,113 @@
+/**
+ * What the columns of times hold: years 1 to 9999, for every writer, and how a database that holds
+ * others is brought there.
+ */
+import { assert, it, layer } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import * as Database from "../../src/database/Database.ts"
+import { constraintOf } from "../../src/database/Constraints.ts"
+import { MigrationFailed } from "../../src/migrator/MigrationFailed.ts"
+import { Migrator } from "../../src/migrator/Migrator.ts"
+import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
+import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import { aSavedAttempt, aSavedToken, aSavedUser } from "../support/saved.ts"
+import { makeDatabase, TestDatabase } from "../support/TestDatabase.ts"
+
+const columns = [
+  ["users", "created_at"],
+  ["users", "updated_at"],
+  ["refresh_tokens", "created_at"],
+  ["refresh_tokens", "revoked_at"],
+  ["refresh_tokens", "expires_at"],
+  ["login_attempts", "attempted_at"],
+] as const
+
+const unreadable = ["infinity", "-infinity", "4000-01-01 00:00:00+00 BC", "20000-01-01 00:00:00+00"]
+
+/** The last one is rounded to the year 10000. */
+const outside = [...unreadable, "0001-12-31 23:59:59+00 BC", "9999-12-31 23:59:59.9999+00"]
+
+const inside = ["0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999+00"]
+
+/** Writes a time as psql would; the trigger sets `updated_at` itself. */
+const write = Effect.fnUntraced(function* (table: string, column: string, time: string) {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE users DISABLE TRIGGER users_set_version`
+  yield* sql`UPDATE ${sql(table)} SET ${sql(column)} = ${time}::timestamptz`
+  yield* sql`ALTER TABLE users ENABLE TRIGGER users_set_version`
+})
+
+layer(TestDatabase.layerRepositories)("columns of times", (it) => {
+  it.effect("hold years 1 to 9999 and nothing else, whoever writes", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* aSavedToken()
+      yield* aSavedAttempt()
+      for (const [table, column] of columns) {
+        for (const time of outside) {
+          const error = yield* write(table, column, time).pipe(sql.withTransaction, Effect.flip)
+          assert.strictEqual(constraintOf(error), `${table}_${column}_check`, time)
+        }
+        for (const time of inside) yield* write(table, column, time)
+      }
+    }))
+
+  it.effect("are all of the database's columns of times", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const rows = yield* sql`
+        SELECT relname, attname
+        FROM pg_class
+        JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+          AND relname NOT IN ('latchkey_migrations', 'effect_sql_migrations')
+          AND format_type(atttypid, atttypmod) ~ '^(date|timestamp)'`.values
+      assert.sameDeepMembers([...rows], [...columns])
+    }))
+})
+
+const migrated = <A, E>(
+  use: Effect.Effect<
+    A,
+    E,
+    Migrator | RefreshTokenRepository | SqlClient.SqlClient | UserRepository
+  >,
+) =>
+  Effect.gen(function* () {
+    const connection = yield* makeDatabase()
+    return yield* use.pipe(Effect.provide(
+      Layer.mergeAll(Migrator.layer, UserRepository.layer, RefreshTokenRepository.layer).pipe(
+        Layer.provideMerge(Database.layer({ connection })),
+      ),
+    ))
+  })
+
+it.live("migrating names rows of before whose times cannot be read, and goes on once they can", () =>
+  migrated(Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const migrator = yield* Migrator
+    const users = yield* UserRepository
+    yield* migrator.up({ to: 3 })
+    const user = yield* aSavedUser()
+    yield* aSavedUser()
+    yield* write("users", "created_at", "2026-01-01 00:00:00+00")
+    yield* sql`UPDATE users SET created_at = 'infinity' WHERE id = ${user.id}`
+
+    const error = yield* Effect.flip(migrator.up())
+    assert.instanceOf(error, MigrationFailed)
+    assert.strictEqual(error.file, "0004_times_and_versions.sql")
+    assert.include(error.reason, "users_created_at_check")
+    const [, query = ""] = /`(SELECT [^`]*)`/.exec(error.message) ?? []
+    assert.deepStrictEqual(yield* sql.unsafe(query).values, [[user.id]])
+
+    // The code of before goes on, and nobody writes more such rows.
+    yield* aSavedUser()
+    const refused = yield* Effect.flip(sql`UPDATE users SET created_at = '-infinity'`)
+    assert.strictEqual(constraintOf(refused), "users_created_at_check")
+
+    yield* sql`UPDATE users SET created_at = now() WHERE id = ${user.id}`
+    assert.deepStrictEqual((yield* migrator.up()).map(({ file }) => file.id), [4])
+    assert.deepStrictEqual(yield* migrator.drift, [])
+    assert.lengthOf((yield* users.list({ limit: 10 })).items, 3)
+  })))
