@@ -15,9 +15,9 @@ const start = Effect.fnUntraced(function* (poolSize: number) {
   const service = yield* ServiceProcess.start({
     DATABASE_URL: ServiceProcess.databaseUrl(connection),
     DATABASE_POOL_SIZE: String(poolSize),
-    LOCK_TIMEOUT: "30s",
-    STATEMENT_TIMEOUT: "30s",
-    ANSWER_TIMEOUT: "30s",
+    LOCK_TIMEOUT: "5m",
+    STATEMENT_TIMEOUT: "5m",
+    ANSWER_TIMEOUT: "5m",
   })
   return { service, client: yield* makeClient }
 })
@@ -32,7 +32,7 @@ const untilWaiting = Effect.fnUntraced(function* (table: string, sessions: numbe
       until: (waiting) => waiting.length === sessions,
       schedule: Schedule.spaced("20 millis"),
     }),
-    Effect.timeout("20 seconds"),
+    Effect.timeout("5 minutes"),
   )
 })
 

@@ -5,7 +5,7 @@ import { query, session, start, temporaryDataDir } from "../support/EmbeddedServ
 
 const provided = Effect.provide(NodeServices.layer)
 
-describe("the embedded PostgreSQL", { concurrent: true, timeout: 60_000 }, () => {
+describe("the embedded PostgreSQL", { concurrent: true }, () => {
   it.live("keeps its data across restarts", () =>
     Effect.gen(function* () {
       const dataDir = yield* temporaryDataDir
@@ -107,7 +107,7 @@ describe("the embedded PostgreSQL", { concurrent: true, timeout: 60_000 }, () =>
     }).pipe(provided))
 })
 
-describe("an embedded PostgreSQL that cannot start", { concurrent: true, timeout: 60_000 }, () => {
+describe("an embedded PostgreSQL that cannot start", { concurrent: true }, () => {
   it.live("says that DATA_DIR is a file", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
@@ -169,7 +169,7 @@ describe("an embedded PostgreSQL that cannot start", { concurrent: true, timeout
 
 /** Where root cannot hand `DATA_DIR` to the unprivileged user, as in a clone in its home. */
 const closed = "a DATA_DIR below a directory closed to all but root"
-describe.skipIf(Deno.uid() !== 0)(closed, { timeout: 60_000 }, () => {
+describe.skipIf(Deno.uid() !== 0)(closed, () => {
   const closedDataDir = Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
     const dataDir = yield* temporaryDataDir

@@ -38,7 +38,7 @@ describe("requireCurrent", () => {
       yield* sql`LOCK TABLE public.effect_sql_migrations IN ACCESS EXCLUSIVE MODE`.pipe(
         Effect.andThen(current),
         sql.withTransaction,
-        Effect.timeout("10 seconds"),
+        Effect.timeout("5 minutes"),
       )
     }).pipe(Effect.provide(Scratch.layer)))
 

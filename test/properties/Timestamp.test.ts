@@ -154,7 +154,6 @@ describe.concurrent("Timestamp, of all years, months and days in two digits each
           const result = yield* Schema.decodeEffect(Misread)(new TextDecoder().decode(stdout))
           assert.deepStrictEqual(result, { offset, misread: [] })
         }),
-      120_000,
     )
   }
 })

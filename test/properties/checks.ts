@@ -18,7 +18,7 @@ const { effort, seed, replay } = Effect.runSync(
 
 /** Options of a property that is tried this many times. */
 export const checks = (runs: number, options: Arbitrary.CheckOptions = {}) => ({
-  timeout: 60_000 * effort,
+  timeout: 600_000 * effort,
   arbitrary: {
     ...options,
     runs: runs * effort,

@@ -31,7 +31,7 @@ const send = Effect.fnUntraced(
     )
     return { status: response.status, headers: response.headers, text: yield* response.text }
   },
-  Effect.timeout("10 seconds"),
+  Effect.timeout("5 minutes"),
 )
 
 /** Requests of one operation, half of them with something that may be wrong. */

@@ -81,4 +81,4 @@ export const newAttempt = Arbitrary.all({
 })
 export type NewAttempt = Of<typeof newAttempt>
 
-export const minutes = oneOf(null, 1, 43_200)
+export const minutes = oneOf(null, 30, 43_200)

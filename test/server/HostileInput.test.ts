@@ -95,21 +95,24 @@ layer(TestService)("hostile bodies", (it) => {
 
   for (const route of withBody) {
     const name = `${route.method} ${route.path}`
-    it.effect(`with a wrong value of any property are refused by name at ${name}`, () =>
-      Effect.gen(function* () {
-        for (const [property, kind] of Object.entries(properties[name] ?? {})) {
-          const { [property]: _, ...others } = route.body ?? {}
-          const rest = JSON.stringify(others).slice(1, -1)
-          for (const value of wrong[kind]) {
-            const body = `{${rest}${rest === "" ? "" : ","}"${property}":${value}}`
-            const answer = yield* send(route, targetOf(route), body)
-            const { errors = [] } = assertProblem(answer, 400, "invalid-request")
-            for (const { path } of errors) {
-              assert.strictEqual(path.split(".")[0], property, value.slice(0, 100))
+    const known = Object.entries(properties[name] ?? {})
+    if (known.length > 0) {
+      it.effect(`with a wrong value of any property are refused by name at ${name}`, () =>
+        Effect.gen(function* () {
+          for (const [property, kind] of known) {
+            const { [property]: _, ...others } = route.body ?? {}
+            const rest = JSON.stringify(others).slice(1, -1)
+            for (const value of wrong[kind]) {
+              const body = `{${rest}${rest === "" ? "" : ","}"${property}":${value}}`
+              const answer = yield* send(route, targetOf(route), body)
+              const { errors = [] } = assertProblem(answer, 400, "invalid-request")
+              for (const { path } of errors) {
+                assert.strictEqual(path.split(".")[0], property, value.slice(0, 100))
+              }
             }
           }
-        }
-      }))
+        }))
+    }
 
     it.effect(`with a property of any other name are refused at ${name}`, () =>
       Effect.gen(function* () {

@@ -55,7 +55,7 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })("retention"
           until: ([row]) => row?.["tokens"] === 1 && row?.["attempts"] === 1,
           schedule: Schedule.spaced("20 millis"),
         }),
-        Effect.timeout("20 seconds"),
+        Effect.timeout("5 minutes"),
         Effect.provide(Layer.provide(
           Retention.layer({ interval: Duration.millis(20), tokenDays: 7, attemptDays: 90 }),
           Maintenance.layer,

@@ -8,7 +8,7 @@ import { address } from "./calls.ts"
 import { keyWith } from "./TestService.ts"
 
 /** The longest that an answer may take before the service is taken to hang. */
-const patience = 20_000
+const patience = 300_000
 
 export interface RawSocket {
   readonly send: (bytes: string | Uint8Array) => Effect.Effect<void>

@@ -69,10 +69,10 @@ export const testService = (
         bodyLimit: ByteSize.kibibytes(256),
         headerLimit: ByteSize.kibibytes(16),
         maxConnections: 1_000,
-        requestTimeout: Duration.seconds(10),
-        keepAliveTimeout: Duration.seconds(30),
+        requestTimeout: Duration.minutes(5),
+        keepAliveTimeout: Duration.minutes(5),
         maxRequestsInFlight: 512,
-        answerTimeout: Duration.seconds(15),
+        answerTimeout: Duration.minutes(5),
         drainTime: Duration.zero,
         shutdownTimeout: Duration.seconds(5),
         ...overrides,
@@ -86,5 +86,5 @@ export const testService = (
     Layer.provideMerge(Layer.succeed(References.TracerEnabled, isTraced)),
   )
 
-/** The service with the limits of its defaults. */
+/** The service with time limits that only a test which sets its own ones meets. */
 export const TestService = testService()

@@ -44,7 +44,7 @@ export const call = Effect.fnUntraced(function* (
   const body = options.json === undefined ? options.body : JSON.stringify(options.json)
   return yield* Effect.callback<Answer>((resume) => {
     const outgoing = request(
-      { agent, host, port, method, path: target, headers: headersOf(options), timeout: 30_000 },
+      { agent, host, port, method, path: target, headers: headersOf(options), timeout: 300_000 },
       (incoming) => {
         const chunks: Array<Uint8Array> = []
         incoming.on("data", (chunk: Uint8Array) => chunks.push(chunk))
@@ -57,7 +57,7 @@ export const call = Effect.fnUntraced(function* (
         })
       },
     )
-    outgoing.on("timeout", () => outgoing.destroy(new Error("No answer within 30 seconds")))
+    outgoing.on("timeout", () => outgoing.destroy(new Error("No answer within five minutes")))
     outgoing.on("error", (error) => resume(Effect.die(error)))
     outgoing.end(body)
     return Effect.sync(() => outgoing.destroy())

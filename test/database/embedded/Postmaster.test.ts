@@ -41,7 +41,7 @@ const spawnAsOwner = Effect.fnUntraced(
 
 // The processes are looked for in /proc.
 const isLinux = Deno.build.os === "linux"
-describe.runIf(isLinux)("the server of a service that died", { timeout: 60_000 }, () => {
+describe.runIf(isLinux)("the server of a service that died", () => {
   it.live.each<Deno.Signal>(["SIGKILL", "SIGTERM", "SIGINT"])(
     "stops by itself after %s, and loses nothing",
     (signal) =>

@@ -21,7 +21,7 @@ export interface Call {
 }
 
 /** The longest that a call may take before the service is taken to hang. */
-const patience = 25_000
+const patience = 300_000
 
 /** Keeps connections alive between calls, as clients do. */
 export const makeClient = Effect.map(

@@ -94,7 +94,7 @@ const makeServer = Effect.fnUntraced(function* (
     return !ended
   }).pipe(
     Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("50 millis") }),
-    Effect.timeout("20 seconds"),
+    Effect.timeout("5 minutes"),
     Effect.orDie,
     Effect.asVoid,
   )

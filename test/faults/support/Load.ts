@@ -156,6 +156,6 @@ export const underLoad = Effect.fnUntraced(
     }
     return report
   },
-  Effect.timeout("45 seconds"),
+  Effect.timeout("5 minutes"),
   Effect.orDie,
 )
