@@ -2,6 +2,7 @@
  * Every environment variable that the service reads: what it wants, its default and its meaning.
  */
 import { Schema } from "effect"
+import { apiKeysProblem } from "./config/apiKeysProblem.ts"
 import * as Schemas from "./config/ConfigSchemas.ts"
 import { type Description, optional, variable } from "./config/ConfigVariable.ts"
 
@@ -61,6 +62,7 @@ export const definitions = {
       '[{"name":"auth-service","sha256":"<64 hexadecimal digits>","scopes":["users:read"]}]',
     meaning: "Who may call the service: names, SHA-256 of their keys, scopes",
     file: true,
+    explain: apiKeysProblem,
   }),
   logLevel: variable(Schemas.logLevel, {
     name: "LOG_LEVEL",

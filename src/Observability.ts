@@ -1,10 +1,14 @@
 /**
  * Logs, and traces where somebody listens.
  */
-import { Effect, Layer, Logger, Option, References } from "effect"
+import { NodeServices } from "@effect/platform-node"
+import { Cause, Console, Effect, Layer, Logger, Option, References } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { Otlp } from "effect/observability"
-import { Settings } from "./Settings.ts"
+import { type Explained, sentenceOf } from "./reportFailure.ts"
+import { loadLogging, Settings } from "./Settings.ts"
+
+const formats = { json: Logger.formatJson, logfmt: Logger.formatLogFmt }
 
 const loggers = {
   json: Logger.consoleJson,
@@ -12,13 +16,46 @@ const loggers = {
   pretty: Logger.consolePretty(),
 }
 
+/** As `LOG_FORMAT` and `LOG_LEVEL` say, whatever else may be wrong with the environment. */
+export const logging = Layer.unwrap(
+  Effect.map(loadLogging, ({ logFormat, logLevel }) =>
+    Layer.merge(
+      Logger.layer([loggers[logFormat]]),
+      Layer.succeed(References.MinimumLogLevel, logLevel),
+    )),
+).pipe(Layer.provide(NodeServices.layer))
+
+/**
+ * Says on stderr why the process ends, in the format of the log. A defect's stack is for developers:
+ * once the service has `started` it is always shown, before that with `LOG_LEVEL=debug` only.
+ */
+export const reportEnd = Effect.fnUntraced(
+  function* (cause: Cause.Cause<Explained>, { started }: { readonly started: boolean }) {
+    const sentence = sentenceOf(cause)
+    if (sentence === undefined) return
+    const { logFormat, logLevel } = yield* loadLogging
+    const isVerbose = ["All", "Trace", "Debug"].includes(logLevel)
+    const details = isVerbose || (started && Cause.hasDies(cause)) ? [cause] : []
+    const hint = Cause.hasDies(cause) && details.length === 0
+      ? `${sentence} LOG_LEVEL=debug shows where.`
+      : sentence
+    if (logFormat === "pretty") {
+      yield* Console.error([hint, ...details.map((cause) => Cause.pretty(cause))].join("\n"))
+      return
+    }
+    yield* Effect.logFatal(hint, ...details).pipe(
+      Effect.provide(Logger.layer([Logger.withConsoleError(formats[logFormat])])),
+      // Also for those who want to hear nothing of what it does.
+      Effect.provideService(References.MinimumLogLevel, "All"),
+    )
+  },
+  Effect.provide(NodeServices.layer),
+)
+
 /** As `LOG_FORMAT`, `LOG_LEVEL` and `OTEL_EXPORTER_OTLP_ENDPOINT` say. */
 export const layer = Layer.unwrap(
   Effect.gen(function* () {
-    const { logFormat, logLevel, otlpEndpoint } = yield* Settings
-    const logging = Logger.layer([loggers[logFormat]]).pipe(
-      Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, logLevel)),
-    )
+    const { otlpEndpoint } = yield* Settings
     return Option.match(otlpEndpoint, {
       // A span that nobody collects costs time for nothing.
       onNone: () => Layer.merge(logging, Layer.succeed(References.TracerEnabled, false)),

@@ -4,6 +4,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { Duration, Effect, Layer, Option, References } from "effect"
 import { HttpServer } from "effect/http"
+import { closingWithin, TimeToClose } from "./background/closingWithin.ts"
 import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
 import * as Database from "./database/Database.ts"
 import { EmbeddedPostgres } from "./database/EmbeddedPostgres.ts"
@@ -13,6 +14,7 @@ import { RefreshTokenRepository } from "./repositories/RefreshTokenRepository.ts
 import { UserRepository } from "./repositories/UserRepository.ts"
 import { ApiKeys } from "./server/ApiKeys.ts"
 import { developmentKeys } from "./server/DevelopmentKey.ts"
+import { makeCountdown } from "./server/Drain.ts"
 import { Maintenance } from "./server/Maintenance.ts"
 import { Metrics } from "./server/Metrics.ts"
 import { Readiness } from "./server/Readiness.ts"
@@ -25,13 +27,16 @@ import { countThreads, shareOf } from "./threads/share.ts"
 import { Threads } from "./threads/Threads.ts"
 
 const client = (settings: SettingsShape, connection: ConnectionParameters) =>
-  Database.layer({
-    connection,
-    maxConnections: settings.databasePoolSize,
-    statementTimeout: settings.statementTimeout,
-    lockTimeout: settings.lockTimeout,
-    idleInTransactionTimeout: settings.idleInTransactionTimeout,
-  })
+  closingWithin(
+    "The pool of connections for requests",
+    Database.layer({
+      connection,
+      maxConnections: settings.databasePoolSize,
+      statementTimeout: settings.statementTimeout,
+      lockTimeout: settings.lockTimeout,
+      idleInTransactionTimeout: settings.idleInTransactionTimeout,
+    }),
+  )
 
 /** A second in which a load balancer finds out, and clients in the midst of their work move on. */
 const drainTime = Duration.seconds(1)
@@ -75,8 +80,8 @@ const Keys = Layer.unwrap(
   }),
 ).pipe(Layer.provide(NodeServices.layer))
 
-/** Threads have the same keys; the first has told of them. */
-const KeysAgain = Layer.provide(Keys, Layer.succeed(References.MinimumLogLevel, "Error"))
+/** Threads have the same keys; the first one logs what becomes of them. */
+const KeysAgain = Layer.provide(Keys, Layer.succeed(References.MinimumLogLevel, "None"))
 
 const Repositories = Layer.mergeAll(
   UserRepository.layer,
@@ -88,7 +93,10 @@ const Repositories = Layer.mergeAll(
  * Two connections, one for a call and one for the schedule. More calls at once take turns on them,
  * one batch of rows each.
  */
-const MaintenanceBeside = Layer.provide(Maintenance.layer, Database.layerBeside(2))
+const MaintenanceBeside = Layer.provide(
+  Maintenance.layer,
+  closingWithin("The pool of connections for clean-ups", Database.layerBeside(2)),
+)
 
 /** The migrations are looked at as well: somebody may migrate while the service runs. */
 const Ready = Layer.unwrap(
@@ -111,26 +119,20 @@ const retention = (settings: SettingsShape) =>
       }),
   })
 
-/** Ends the process after a time, whatever it still waits for: a server that is gone, say. */
-const endAfter = (time: Duration.Duration) =>
-  Effect.sleep(time).pipe(
-    Effect.andThen(Effect.logWarning("The time for a stop is over; what is left is cut off")),
-    Effect.andThen(Effect.sync(() => Deno.exit(0))),
-    Effect.forkDetach,
-  )
-
 /** Tells where the service listens, has threads join, and begins the stop of all. */
-const announcement = ({ shutdownTimeout }: SettingsShape, threadCount: number) =>
+const announcement = (threadCount: number) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       const { address } = yield* HttpServer.HttpServer
       const readiness = yield* Readiness
+      const timeToClose = yield* TimeToClose
       const threads = yield* Threads
       yield* Effect.addFinalizer(() =>
-        Effect.logInfo("Stopping; requests under way are finished").pipe(
+        Effect.logInfo("Shutting down; waiting for in-flight requests").pipe(
+          // Its time begins to run.
+          Effect.andThen(timeToClose),
           Effect.andThen(readiness.stop),
           Effect.andThen(threads.stop),
-          Effect.andThen(endAfter(shutdownTimeout)),
         )
       )
       yield* threads.start(address)
@@ -156,6 +158,10 @@ const serverOptions = (settings: SettingsShape): Server.ServerOptions => ({
   shutdownTimeout: Duration.times(settings.shutdownTimeout, 0.9),
 })
 
+/** When what was to be closed in a stop has to be, as a share of the time for the stop. */
+const closing = ({ shutdownTimeout }: SettingsShape, share: number) =>
+  Layer.sync(TimeToClose, () => makeCountdown(Duration.times(shutdownTimeout, share)))
+
 /** The service as the settings ask for it, for as long as its scope is open. */
 export const layer = Layer.unwrap(
   Effect.gen(function* () {
@@ -167,7 +173,7 @@ export const layer = Layer.unwrap(
     yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
     const count = countThreads(all, Deno.build.os)
     const settings = shareOf(all, 0, count)
-    return Layer.merge(announcement(settings, count), retention(settings)).pipe(
+    return Layer.merge(announcement(count), retention(settings)).pipe(
       Layer.provide(
         Server.layer({ ...serverOptions(settings), sharing: count > 1 ? "first" : undefined }),
       ),
@@ -176,10 +182,11 @@ export const layer = Layer.unwrap(
         MaintenanceBeside,
         Ready,
         Keys,
-        count > 1 ? metricsOfThreads(count) : Metrics.layer,
+        count > 1 ? metricsOfThreads(0, count) : Metrics.layer,
         Threads.layer(count),
       ]),
       Layer.provide(database(settings)),
+      Layer.provide(closing(all, 0.95)),
     )
   }),
 )
@@ -203,10 +210,12 @@ export const layerOfThread = ({ index, count, port, embedded }: ThreadStart) =>
           MaintenanceBeside,
           Ready,
           KeysAgain,
-          metricsOfThreads(count),
+          metricsOfThreads(index, count),
         ]),
         Layer.provide(Migrator.layer),
         Layer.provide(client(settings, yield* connection)),
+        // Earlier than the first thread, which waits for this one.
+        Layer.provide(closing(settings, 0.93)),
       )
     }),
   )

@@ -61,6 +61,8 @@ interface Read extends Struct.Lambda {
   >
 }
 
+const defaultLogFormat = () => Deno.stdout.isTerminal() ? "pretty" : "json"
+
 /** Reads all variables; fails with one sentence for each of them that is wrong. */
 export const load = Effect.fn("Settings.load")(function* (
   provider: ConfigProvider.ConfigProvider = environment(),
@@ -78,11 +80,18 @@ export const load = Effect.fn("Settings.load")(function* (
   const problems = Array.dedupe(failures.flatMap((failure) => failure.problems))
   if (Array.isArrayNonEmpty(problems)) return yield* invalid(...problems)
   const values = yield* Effect.fromResult(Result.all({ ...others, database }))
-  const logFormat = Option.getOrElse(
-    values.logFormat,
-    () => Deno.stdout.isTerminal() ? "pretty" : "json",
-  )
-  return { ...values, logFormat }
+  return { ...values, logFormat: Option.getOrElse(values.logFormat, defaultLogFormat) }
+})
+
+/** How to log, also where the environment is wrong: what cannot be used is as if it were not set. */
+export const loadLogging = Effect.gen(function* () {
+  const orElse = <A>(variable: Variable<A>, fallback: A) =>
+    Effect.suspend(() => read(variable, environment())).pipe(
+      Effect.catchCause(() => Effect.succeed(fallback)),
+    )
+  const logFormat = yield* orElse(definitions.logFormat, Option.none())
+  const logLevel = yield* orElse(definitions.logLevel, "Info")
+  return { logFormat: Option.getOrElse(logFormat, defaultLogFormat), logLevel }
 })
 
 /** The API keys as their variable or its file has them now. */

@@ -6,17 +6,7 @@
  */
 import "./withoutAsyncContext.ts"
 import "effect/schema/SchemaJITCompiler/enable"
-import { NodeServices } from "@effect/platform-node"
-import { Layer } from "effect"
-import * as Observability from "./Observability.ts"
-import { runMain } from "./runMain.ts"
+import { runService } from "./runService.ts"
 import * as Service from "./Service.ts"
-import { Settings } from "./Settings.ts"
 
-Service.layer.pipe(
-  Layer.provide(Observability.layer),
-  Layer.provide(Settings.layer),
-  Layer.provide(NodeServices.layer),
-  Layer.launch,
-  runMain,
-)
+runService(Service.layer)

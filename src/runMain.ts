@@ -4,12 +4,22 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Effect, Exit } from "effect"
+import { onUncaught } from "./onUncaught.ts"
 import { type Explained, reportFailure } from "./reportFailure.ts"
 
+type Report = (cause: Cause.Cause<Explained>) => Effect.Effect<void>
+
 /** Runs a program as the process; SIGINT and SIGTERM stop it. */
-export const runMain = <E extends Explained>(program: Effect.Effect<unknown, E>) =>
-  NodeRuntime.runMain(Effect.tapCause(program, reportFailure), {
+export const runMain = <E extends Explained>(
+  program: Effect.Effect<unknown, E>,
+  report: Report = reportFailure,
+) => {
+  onUncaught((error) => {
+    Effect.runFork(Effect.ensuring(report(Cause.die(error)), Effect.sync(() => Deno.exit(1))))
+  })
+  NodeRuntime.runMain(Effect.tapCause(program, report), {
     disableErrorReporting: true,
     teardown: (exit, onExit) =>
       onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1),
   })
+}

@@ -3,11 +3,9 @@
  */
 import "./withoutAsyncContext.ts"
 import "effect/schema/SchemaJITCompiler/enable"
-import { NodeServices } from "@effect/platform-node"
 import { Effect, Layer, Option } from "effect"
 import { ConfigInvalid } from "./config/ConfigInvalid.ts"
-import * as Observability from "./Observability.ts"
-import { runMain } from "./runMain.ts"
+import { runService } from "./runService.ts"
 import * as Service from "./Service.ts"
 import { Settings } from "./Settings.ts"
 
@@ -20,11 +18,4 @@ const requireDatabase = Settings.use(({ database }) =>
   })
 )
 
-Service.layer.pipe(
-  Layer.provide(Layer.effectDiscard(requireDatabase)),
-  Layer.provide(Observability.layer),
-  Layer.provide(Settings.layer),
-  Layer.provide(NodeServices.layer),
-  Layer.launch,
-  runMain,
-)
+runService(Layer.provide(Service.layer, Layer.effectDiscard(requireDatabase)))

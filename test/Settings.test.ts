@@ -161,11 +161,55 @@ layer(NodeServices.layer)("Settings", (it) => {
       assert.notInclude(error.message, "secret")
     }))
 
-  it.effect("says which entry of API_KEYS is wrong", () =>
+  it.effect.each(
+    [
+      ["{", "it is not valid JSON"],
+      ["{}", "it is not a list"],
+      ["[]", "the list is empty"],
+      ['["a"]', "entry 1: it is not an object"],
+      [[key("a"), { ...key("b"), sha256: "abc" }], "entry 2: sha256 is not 64 hexadecimal digits"],
+      [[{ ...key("a"), name: "" }], "entry 1: name is not a text of 1 to 100 characters"],
+      [[{ name: "a", scopes: [] }], "entry 1: sha256 is missing"],
+      [[{ ...key("a"), scopes: "users:read" }], "entry 1: scopes is not a list"],
+      [
+        [key("a"), { ...key("b"), scopes: ["users:read", "user:read"] }],
+        'entry 2: scope "user:read" is not one of users:read, users:write, credentials:read, ' +
+        "tokens:read, tokens:write, attempts:read, attempts:write, maintenance, *",
+      ],
+      [[{ ...key("a"), scope: [] }], 'entry 1: "scope" is not one of name, sha256, scopes'],
+      [[key("a"), key("b"), key("a", "A")], "entries 1 and 3 have the same name and sha256"],
+    ] as const,
+  )(
+    "says what is wrong with API_KEYS=%j, and in which entry",
+    ([keys, expected]) =>
+      Effect.gen(function* () {
+        const text = typeof keys === "string" ? keys : JSON.stringify(keys)
+        const [own = ""] = yield* problemsOf({ API_KEYS: text })
+        assert.match(own, /^API_KEYS must be a JSON list of at least one key, /)
+        assert.strictEqual(own.slice(own.lastIndexOf("; ") + 2), `${expected}.`)
+        const path = yield* secretFile(text)
+        const [ofFile = ""] = yield* problemsOf({ API_KEYS_FILE: path })
+        assert.strictEqual(
+          ofFile,
+          own.replace("API_KEYS must be", `API_KEYS_FILE names ${path}, which must hold`),
+        )
+      }),
+  )
+
+  it.effect.each(
+    [
+      [{ ...key("a"), scopes: ["hunter2-hunter2"] }],
+      [{ ...key("a"), scopes: ["userhunter2"] }],
+      [{ ...key("a"), hunter2: [] }],
+      [{ ...key("a"), name: ["hunter2"] }],
+      [{ ...key("a"), sha256: "hunter2" }],
+      ["hunter2"],
+    ],
+  )("says nothing of what may be a secret: API_KEYS=%j", (keys) =>
     Effect.gen(function* () {
-      const keys = [key("a"), { ...key("b"), sha256: "abc" }]
-      const [problem] = yield* problemsOf({ API_KEYS: JSON.stringify(keys) })
-      assert.match(problem, /; entry 2 is not\.$/)
+      const [problem = ""] = yield* problemsOf({ API_KEYS: JSON.stringify(keys) })
+      assert.match(problem, /; entry 1: .+\.$/)
+      assert.notInclude(problem, "hunter2")
     }))
 
   it.effect("lets two keys of one name stand side by side", () =>
@@ -213,8 +257,22 @@ layer(NodeServices.layer)("Settings", (it) => {
       assert.deepStrictEqual(yield* problemsOf({ API_KEYS_FILE: `${directory}/none` }), [
         `API_KEYS_FILE names ${directory}/none, which cannot be read (NotFound).`,
       ])
-      const [problem] = yield* problemsOf({ API_KEYS_FILE: directory })
-      assert.match(problem, new RegExp(`^API_KEYS_FILE names ${directory}, which cannot be read`))
+      assert.deepStrictEqual(yield* problemsOf({ API_KEYS_FILE: directory }), [
+        `API_KEYS_FILE names ${directory}, which cannot be read (it is a directory).`,
+      ])
+      assert.deepStrictEqual(yield* problemsOf({ API_KEYS_FILE: "/dev/zero" }), [
+        "API_KEYS_FILE names /dev/zero, which cannot be read (it is not a file).",
+      ])
+    }))
+
+  it.effect("refuses a secret file that is too large to be one, unread", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* secretFile("")
+      yield* fs.truncate(path, 2 ** 40)
+      assert.deepStrictEqual(yield* problemsOf({ API_KEYS_FILE: path }), [
+        `API_KEYS_FILE names ${path}, which cannot be read (it is larger than 1 MiB).`,
+      ])
     }))
 
   it.effect("refuses an empty secret file", () =>

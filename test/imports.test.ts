@@ -21,8 +21,9 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "domain",
   ],
   repositories: ["effect", "node:", "domain", "database"],
-  server: ["effect", "@effect", "node:", "api", "domain", "repositories"],
-  threads: ["effect", "@effect", "server"],
+  background: ["effect"],
+  server: ["effect", "@effect", "node:", "api", "background", "domain", "repositories"],
+  threads: ["effect", "@effect", "background", "server"],
 }
 
 // Comments may show imports; a line that begins with `*` or `//` is one.

@@ -3,15 +3,7 @@
  * sentence that names it and says what it wants. No sentence quotes a value: it may be a secret, also
  * where none is expected (a password pasted into the wrong variable).
  */
-import {
-  Config,
-  type ConfigProvider,
-  Effect,
-  FileSystem,
-  Option,
-  Schema,
-  SchemaIssue,
-} from "effect"
+import { Config, type ConfigProvider, Effect, FileSystem, Option, Schema } from "effect"
 import { ConfigInvalid } from "./ConfigInvalid.ts"
 
 /** What documentation says about a variable. */
@@ -24,6 +16,8 @@ export interface Description {
   readonly default: string
   /** Whether `NAME_FILE` may name a file that holds the value instead. */
   readonly file?: boolean
+  /** What exactly is wrong with a text that was refused, where that can be told without quoting it. */
+  readonly explain?: (text: string) => string | undefined
 }
 
 export interface Variable<A> extends Description {
@@ -73,11 +67,37 @@ const lookUp = Effect.fnUntraced(function* (name: string, provider: ConfigProvid
   return text
 })
 
-const readSecretFile = Effect.fnUntraced(function* (name: string, path: string) {
+/** Far more than any secret takes, and little enough to be read again every few seconds. */
+const largestFile = 1024 * 1024
+
+/** A pipe that nobody writes to would otherwise hold up the start for ever. */
+const patience = "10 seconds"
+
+/** Why a file is not even read; undefined if it is. */
+const unreadable = ({ type, size }: FileSystem.File.Info): string | undefined =>
+  type === "Directory"
+    ? "it is a directory"
+    : type !== "File" && type !== "FIFO"
+    ? "it is not a file"
+    : size > largestFile
+    ? "it is larger than 1 MiB"
+    : undefined
+
+const readBounded = Effect.fnUntraced(function* (path: string) {
   const fs = yield* FileSystem.FileSystem
-  const content = yield* fs.readFileString(path).pipe(
-    Effect.mapError((error) =>
-      invalid(`${name} names ${path}, which cannot be read (${error.reason._tag}).`)
+  const reason = unreadable(yield* fs.stat(path))
+  if (reason !== undefined) return yield* Effect.fail(reason)
+  return yield* fs.readFileString(path)
+}, Effect.catchTag("PlatformError", ({ reason }) => Effect.fail(reason._tag)))
+
+const readSecretFile = Effect.fnUntraced(function* (name: string, path: string) {
+  const content = yield* readBounded(path).pipe(
+    Effect.timeoutOrElse({
+      duration: patience,
+      orElse: () => Effect.fail(`it took longer than ${patience}`),
+    }),
+    Effect.mapError((reason) =>
+      invalid(`${name} names ${path}, which cannot be read (${reason}).`)
     ),
   )
   // Editors and `echo` end a file with a line end that is no part of the secret.
@@ -86,11 +106,20 @@ const readSecretFile = Effect.fnUntraced(function* (name: string, path: string) 
   return secret
 })
 
-const text = Effect.fnUntraced(function* (
+interface Found {
+  readonly text: string
+  /** Begins a sentence about the text, which goes on with what the variable wants. */
+  readonly origin: string
+}
+
+const find = Effect.fnUntraced(function* (
   variable: Description,
   provider: ConfigProvider.ConfigProvider,
-) {
-  const own = yield* lookUp(variable.name, provider)
+): Effect.fn.Return<Option.Option<Found>, ConfigInvalid, FileSystem.FileSystem> {
+  const own = Option.map(
+    yield* lookUp(variable.name, provider),
+    (text) => ({ text, origin: `${variable.name} must be` }),
+  )
   if (!variable.file) return own
   const fileName = `${variable.name}_FILE`
   const path = yield* lookUp(fileName, provider)
@@ -98,25 +127,27 @@ const text = Effect.fnUntraced(function* (
   if (Option.isSome(own)) {
     return yield* invalid(`${variable.name} and ${fileName} are both set; unset one of them.`)
   }
-  return Option.some(yield* readSecretFile(fileName, path.value))
+  const text = yield* readSecretFile(fileName, path.value)
+  return Option.some({ text, origin: `${fileName} names ${path.value}, which must hold` })
 })
 
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
-
-/** Where a list goes wrong, counted from 1; names within it are not shown. */
-const entryOf = ({ issue }: Schema.SchemaError): string => {
-  const [entry] = formatIssue(issue).issues[0]?.path ?? []
-  return typeof entry === "number" ? `; entry ${entry + 1} is not` : ""
-}
+const refusal = ({ name, wants, explain }: Description, found: Option.Option<Found>): string =>
+  Option.match(found, {
+    onNone: () => `${name} must be ${wants}.`,
+    onSome: ({ text, origin }) => {
+      const problem = explain?.(text)
+      return `${origin} ${wants}${problem === undefined ? "" : `; ${problem}`}.`
+    },
+  })
 
 /** Reads a variable, from its file where that is named instead. */
 export const read = Effect.fn("ConfigVariable.read")(function* <A>(
   variable: Variable<A>,
   provider: ConfigProvider.ConfigProvider,
 ): Effect.fn.Return<A, ConfigInvalid, FileSystem.FileSystem> {
-  const value = yield* text(variable, provider)
+  const found = yield* find(variable, provider)
   return yield* Effect.mapError(
-    variable.decode(value),
-    (error) => invalid(`${variable.name} must be ${variable.wants}${entryOf(error)}.`),
+    variable.decode(Option.map(found, ({ text }) => text)),
+    () => invalid(refusal(variable, found)),
   )
 })

@@ -2,7 +2,8 @@
  * The keys that the service knows.
  */
 import { hash, timingSafeEqual } from "node:crypto"
-import { Context, Effect, Layer, Option, Ref, Schedule } from "effect"
+import { Context, Duration, Effect, Layer, Option, Schedule } from "effect"
+import { runPeriodically } from "../background/runPeriodically.ts"
 import type { ApiKey, Scope } from "../domain/ApiKey.ts"
 
 type Find = (key: string, connection?: object) => Option.Option<ApiKey>
@@ -40,6 +41,26 @@ const makeFind = (keys: ReadonlyArray<ApiKey>): Find => {
   }
 }
 
+const identityOf = ({ name, sha256 }: ApiKey) => JSON.stringify([name, sha256.toLowerCase()])
+
+/** What changed, by the names of the keys; empty where nothing did. */
+const changesOf = (before: ReadonlyArray<ApiKey>, after: ReadonlyArray<ApiKey>): string => {
+  const scopesBefore = new Map(before.map((key) => [identityOf(key), String(key.scopes)]))
+  const scopesAfter = new Map(after.map((key) => [identityOf(key), String(key.scopes)]))
+  const isIn = (scopes: ReadonlyMap<string, string>) => (key: ApiKey) => scopes.has(identityOf(key))
+  const groups = {
+    added: after.filter((key) => !isIn(scopesBefore)(key)),
+    removed: before.filter((key) => !isIn(scopesAfter)(key)),
+    "other scopes for": after.filter((key) =>
+      isIn(scopesBefore)(key) && scopesBefore.get(identityOf(key)) !== String(key.scopes)
+    ),
+  }
+  return Object.entries(groups)
+    .filter(([, keys]) => keys.length > 0)
+    .map(([change, keys]) => `${change} ${keys.map(({ name }) => JSON.stringify(name)).join(", ")}`)
+    .join("; ")
+}
+
 export class ApiKeys extends Context.Service<ApiKeys, {
   /** The entry of a key, if it is known; faster for the one that the same connection had before. */
   readonly find: Find
@@ -50,7 +71,7 @@ export class ApiKeys extends Context.Service<ApiKeys, {
 
   /**
    * Keys that are loaded again and again, so that one can be added or withdrawn without a restart.
-   * What cannot be loaded leaves the keys as they were, and is told once.
+   * What cannot be loaded leaves the keys as they were.
    */
   static readonly layerReloading = <E extends { readonly message: string }, R>(
     keys: ReadonlyArray<ApiKey>,
@@ -59,23 +80,23 @@ export class ApiKeys extends Context.Service<ApiKeys, {
     Layer.effect(
       ApiKeys,
       Effect.gen(function* () {
-        const text = yield* Ref.make(JSON.stringify(keys))
+        let current = keys
         let find = makeFind(keys)
-
-        const whenNew = (state: string, then: Effect.Effect<void>) =>
-          Effect.flatMap(
-            Ref.getAndSet(text, state),
-            (before) => before === state ? Effect.void : then,
-          )
-        const reload = Effect.matchEffect(load, {
-          onSuccess: (loaded) => {
-            find = makeFind(loaded)
-            return whenNew(JSON.stringify(loaded), Effect.logInfo("The API keys were loaded anew"))
-          },
-          onFailure: ({ message }) =>
-            whenNew(message, Effect.logError(`The API keys stay as they are: ${message}`)),
+        const reload = Effect.flatMap(load, (loaded) => {
+          const changes = changesOf(current, loaded)
+          if (changes === "") return Effect.void
+          current = loaded
+          find = makeFind(loaded)
+          return Effect.logInfo(`Reloaded API keys: ${changes}`)
         })
-        yield* Effect.forkScoped(Effect.schedule(reload, Schedule.spaced("5 seconds")))
+        yield* runPeriodically({
+          name: "api-keys",
+          failing: "Keeping previous API keys",
+          recovered: "The API keys can be read again",
+          run: reload,
+          firstAfter: Duration.seconds(5),
+          schedule: Schedule.spaced("5 seconds"),
+        })
         return ApiKeys.of({ find: (key, connection) => find(key, connection) })
       }),
     )

@@ -20,33 +20,45 @@ export class Metrics extends Context.Service<Metrics, {
 }
 
 interface Family {
+  readonly name: string
   readonly comments: Set<string>
-  readonly sums: Map<string, number>
+  readonly values: Map<string, number>
 }
+
+const emptyFamily = (name: string): Family => ({ name, comments: new Set(), values: new Map() })
 
 const familyOf = (comment: string) => comment.split(" ", 3)[2] ?? ""
 
-/** Adds up texts of metrics that count the same things in several places; all of them are sums. */
+/** Of points in time the earliest counts: it is the one that somebody may have to look into. */
+const combine = (name: string, left: number, right: number) =>
+  name.endsWith("_timestamp_seconds") ? Math.min(left, right) : left + right
+
+/** Joins texts of metrics that count the same things in several places: all but times are added up. */
 export const addMetrics = (texts: ReadonlyArray<string>): string => {
   const families = new Map<string, Family>()
   for (const text of texts) {
-    let family: Family = { comments: new Set(), sums: new Map() }
+    let family = emptyFamily("")
     for (const line of text.split("\n")) {
       if (line.startsWith("#")) {
         const name = familyOf(line)
-        family = families.get(name) ?? { comments: new Set(), sums: new Map() }
+        family = families.get(name) ?? emptyFamily(name)
         families.set(name, family)
         family.comments.add(line)
       } else if (line !== "") {
         const end = line.lastIndexOf(" ")
         const series = line.slice(0, end)
-        family.sums.set(series, (family.sums.get(series) ?? 0) + Number(line.slice(end + 1)))
+        const value = Number(line.slice(end + 1))
+        const before = family.values.get(series)
+        family.values.set(
+          series,
+          before === undefined ? value : combine(family.name, before, value),
+        )
       }
     }
   }
-  const lines = Array.from(families.values()).flatMap(({ comments, sums }) => [
+  const lines = Array.from(families.values()).flatMap(({ comments, values }) => [
     ...comments,
-    ...Array.from(sums, ([series, sum]) => `${series} ${sum}`),
+    ...Array.from(values, ([series, value]) => `${series} ${value}`),
   ])
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`
 }

@@ -1,7 +1,9 @@
 /**
  * A clean-up on a schedule, inside the service.
  */
-import { type Duration, Effect, Layer, Schedule } from "effect"
+import { Data, Duration, Effect, Layer, Random, Schedule } from "effect"
+import { runPeriodically } from "../background/runPeriodically.ts"
+import { reasonOf } from "../background/TaskHealth.ts"
 import { Maintenance } from "./Maintenance.ts"
 
 export interface RetentionOptions {
@@ -13,29 +15,62 @@ export interface RetentionOptions {
   readonly attemptDays: number
 }
 
+class RetentionFailed extends Data.TaggedError("RetentionFailed")<{ readonly message: string }> {}
+
+/**
+ * The first run comes within this time after the start: a service that is deployed more often than
+ * its interval lasts would otherwise never clean up. At random, as the intervals are.
+ */
+const firstWithin = Duration.minutes(1)
+
+/** What a deletion came to: rows, or why it failed. */
+const attempt = <E, R>(what: string, deletion: Effect.Effect<number, E, R>) =>
+  Effect.matchCauseEffect(deletion, {
+    onSuccess: (deleted) => Effect.succeed({ deleted, problems: [] }),
+    onFailure: (cause) =>
+      Effect.as(Effect.logDebug(`Deleting ${what} failed`, cause), {
+        deleted: 0,
+        problems: [`${what}: ${reasonOf(cause)}`],
+      }),
+  })
+
 /** Every replica may have it: only one deletes at a time, and the others find nothing left. */
 export const layer = ({ interval, tokenDays, attemptDays }: RetentionOptions) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       const { deleteExpiredTokens, deleteOldLoginAttempts } = yield* Maintenance
       const run = Effect.gen(function* () {
-        const deletedTokens = yield* deleteExpiredTokens(tokenDays, { exclusively: true })
-        const deletedAttempts = yield* deleteOldLoginAttempts(attemptDays, { exclusively: true })
-        if (deletedTokens + deletedAttempts > 0) {
-          yield* Effect.logInfo("Deleted what was past its retention", {
-            deletedTokens,
-            deletedAttempts,
-          })
+        const tokens = yield* attempt(
+          "expired refresh tokens",
+          deleteExpiredTokens(tokenDays, { exclusively: true }),
+        )
+        // Also where the first failed: one table that cannot be cleaned must not fill the other.
+        const attempts = yield* attempt(
+          "old login attempts",
+          deleteOldLoginAttempts(attemptDays, { exclusively: true }),
+        )
+        if (tokens.deleted + attempts.deleted > 0) {
+          yield* Effect.logInfo("Retention: deleted expired rows").pipe(
+            Effect.annotateLogs({
+              deletedTokens: tokens.deleted,
+              deletedAttempts: attempts.deleted,
+            }),
+          )
         }
-      }).pipe(
-        Effect.catchTag(
-          "DatabaseUnavailable",
-          () => Effect.logWarning("Retention was put off: the database is unavailable"),
-        ),
+        const problems = [...tokens.problems, ...attempts.problems]
+        if (problems.length > 0) return yield* new RetentionFailed({ message: problems.join("; ") })
+      })
+      const firstAfter = Duration.times(
+        Duration.min(firstWithin, interval),
+        yield* Random.next,
       )
-      yield* run.pipe(
-        Effect.schedule(Schedule.spaced(interval).pipe(Schedule.jittered)),
-        Effect.forkScoped,
-      )
+      yield* runPeriodically({
+        name: "retention",
+        failing: "Retention run failed",
+        recovered: "Retention runs succeed again",
+        run,
+        firstAfter,
+        schedule: Schedule.jittered(Schedule.spaced(interval)),
+      })
     }),
   )

@@ -1,35 +1,73 @@
 /**
  * Further threads that answer requests: workers, each with an event loop, a heap and a share of the
  * limits of its own, behind the same port.
+ *
+ * None of them is done without in silence: when one fails, the service ends, as it would after an
+ * uncaught error in its first thread, and whoever supervises the process starts all of them again.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Deferred, type Duration, Effect, Layer, Option, Schema } from "effect"
 import type { NetAddress } from "effect/net"
-import { EmbeddedServer, stop, stopped, ThreadStart } from "./messages.ts"
+import { TimeToClose } from "../background/closingWithin.ts"
+import { Fatal } from "../background/Fatal.ts"
+import { EmbeddedServer, stop, ThreadReport, ThreadStart } from "./messages.ts"
 
 interface Thread {
+  readonly name: string
   readonly worker: Worker
   readonly port: MessagePort
-  readonly end: Promise<void>
+  readonly listening: Deferred.Deferred<void>
+  readonly ended: Deferred.Deferred<void>
 }
 
-/** A thread that dies takes the process with it, as an uncaught error in the first one would. */
-const spawn = (start: ThreadStart): Thread => {
-  const url = new URL("../thread.ts", import.meta.url).href
-  const worker = new Worker(url, { type: "module", name: `thread ${start.index}` })
-  const { port1, port2 } = new MessageChannel()
-  const end = new Promise<void>((resolve) => {
-    port1.addEventListener("message", ({ data }) => {
-      if (data === stopped) resolve()
-    })
+const isReport = Schema.is(ThreadReport)
+
+const spawn = Effect.fnUntraced(function* (
+  start: ThreadStart,
+  onFailure: (message: string) => void,
+) {
+  const name = `Thread ${start.index + 1}`
+  const listening = yield* Deferred.make<void>()
+  const ended = yield* Deferred.make<void>()
+  const worker = new Worker(new URL("../thread.ts", import.meta.url).href, { type: "module", name })
+  const { port1: port, port2 } = new MessageChannel()
+  const end = (failure: string | undefined) => {
+    if (!Deferred.isDoneUnsafe(ended) && failure !== undefined) onFailure(`${name} ${failure}`)
+    Deferred.doneUnsafe(ended, Effect.void)
+  }
+  // Without a listener the error would end the process at once, requests under way and all.
+  worker.addEventListener("error", (event) => {
+    event.preventDefault()
+    end(`died: ${event.message}.`)
   })
-  port1.start()
+  port.addEventListener("message", ({ data }) => {
+    if (!isReport(data)) return
+    if (data.status === "listening") Deferred.doneUnsafe(listening, Effect.void)
+    else end(data.status === "failed" ? `failed: ${data.reason}` : undefined)
+  })
+  port.start()
   worker.postMessage(Schema.encodeSync(ThreadStart)(start), [port2])
-  return { worker, port: port1, end }
-}
+  const thread: Thread = { name, worker, port, listening, ended }
+  return thread
+})
+
+/** Waits until a thread has ended, or for the time that is left; then there is no more of it. */
+const close = ({ name, port, worker, ended }: Thread, time: Duration.Duration) =>
+  Deferred.await(ended).pipe(
+    Effect.interruptible,
+    Effect.timeoutOption(time),
+    Effect.flatMap(Option.match({
+      onSome: () => Effect.void,
+      onNone: () => Effect.logWarning(`${name} has not stopped in time; terminating it`),
+    })),
+    Effect.ensuring(Effect.sync(() => {
+      port.close()
+      worker.terminate()
+    })),
+  )
 
 export class Threads extends Context.Service<Threads, {
-  /** Starts all but the first, which has begun to listen. */
+  /** Starts all but the first, which has begun to listen, and waits until each of them listens. */
   readonly start: (address: NetAddress.SocketAddress) => Effect.Effect<void>
   /** Tells them to stop; that they have is waited for when the layer closes. */
   readonly stop: Effect.Effect<void>
@@ -39,28 +77,39 @@ export class Threads extends Context.Service<Threads, {
       Threads,
       Effect.gen(function* () {
         const { config } = yield* PgClient.PgClient
+        const { fail } = yield* Fatal
+        const timeToClose = yield* TimeToClose
+        const runFork = Effect.runForkWith(yield* Effect.context())
         const threads: Array<Thread> = []
         yield* Effect.addFinalizer(() =>
-          Effect.promise(async () => {
-            await Promise.all(threads.map(({ end }) => end))
-            threads.forEach(({ port, worker }) => {
-              port.close()
-              worker.terminate()
-            })
-          })
+          Effect.flatMap(
+            timeToClose,
+            (time) =>
+              Effect.forEach(threads, (thread) => close(thread, time), {
+                concurrency: "unbounded",
+                discard: true,
+              }),
+          )
         )
         return Threads.of({
-          start: (address) =>
-            Effect.sync(() => {
-              if (!("port" in address)) return
-              const { port } = address
-              // An external server may be more than this; threads know it from the environment.
-              const embedded = Schema.is(Schema.toType(EmbeddedServer))(config) ? config : null
-              for (let index = 1; index < count; index++) {
-                threads.push(spawn(new ThreadStart({ index, count, port, embedded })))
-              }
-            }),
-          stop: Effect.sync(() => threads.forEach(({ port }) => port.postMessage(stop))),
+          start: Effect.fnUntraced(function* (address) {
+            if (!("port" in address)) return
+            const { port } = address
+            // An external server may be more than this; threads know it from the environment.
+            const embedded = Schema.is(Schema.toType(EmbeddedServer))(config) ? config : null
+            for (let index = 1; index < count; index++) {
+              const start = new ThreadStart({ index, count, port, embedded })
+              threads.push(yield* spawn(start, (message) => runFork(fail(message))))
+            }
+            yield* Effect.forEach(threads, ({ listening }) => Deferred.await(listening))
+          }),
+          stop: Effect.sync(() =>
+            threads.forEach(({ listening, ended, port }) => {
+              if (Deferred.isDoneUnsafe(listening)) port.postMessage(stop)
+              // It serves nobody yet, and might take long to hear of it.
+              else Deferred.doneUnsafe(ended, Effect.void)
+            })
+          ),
         })
       }),
     )

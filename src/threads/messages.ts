@@ -24,5 +24,9 @@ export class ThreadStart extends Schema.Class<ThreadStart>("ThreadStart")({
 /** To a thread: that it should stop. */
 export const stop = "stop"
 
-/** From a thread: that it has stopped. */
-export const stopped = "stopped"
+/** From a thread: what has become of it. */
+export const ThreadReport = Schema.Union([
+  Schema.Struct({ status: Schema.Literals(["listening", "stopped"]) }),
+  Schema.Struct({ status: Schema.Literal("failed"), reason: Schema.String }),
+])
+export type ThreadReport = typeof ThreadReport.Type

@@ -27,6 +27,15 @@ describe("metrics of several threads", () => {
     )
   })
 
+  it("keep the earliest of several times: adding them up would make no sense", () => {
+    const lastSuccess = (seconds: number) =>
+      `# TYPE last_success_timestamp_seconds gauge\nlast_success_timestamp_seconds{task="a"} ${seconds}`
+    assert.strictEqual(
+      addMetrics([30, 10, 20].map((seconds) => `${lastSuccess(seconds)}\n`)),
+      `${lastSuccess(10)}\n`,
+    )
+  })
+
   it("of one that has counted nothing yet change nothing", () => {
     assert.strictEqual(addMetrics([`${gauge(1)}\n`, ""]), `${gauge(1)}\n`)
     assert.strictEqual(addMetrics(["", ""]), "")

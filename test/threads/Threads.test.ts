@@ -74,6 +74,6 @@ layer(TestDatabase.layer, { excludeTestServices: true })("two threads", (it) => 
       yield* service.signal("SIGTERM")
       const { code } = yield* service.ended
       assert.strictEqual(code, 0)
-      assert.notInclude(service.output(), "is over")
+      assert.notInclude(service.output(), "timed out")
     }))
 })
