@@ -49,6 +49,7 @@ export { type Precondition, UserRepository } from "./repositories/UserRepository
 
 /** Refresh tokens. */
 export {
+  ExpiryNotInFuture,
   RefreshToken,
   RefreshTokenExpired,
   RefreshTokenId,

@@ -59,7 +59,7 @@ export class RefreshTokensApi extends HttpApiGroup.make("refreshTokens")
         withBodyExample({
           userId: "6f1c1a52-7f3b-4d0e-9c65-0a4d1f2b7c11",
           tokenHash: "1f8a5c0e",
-          expiresAt: "2027-01-31T12:00:00Z",
+          expiresAt: "2099-01-31T12:00:00Z",
           userAgent: "Mozilla/5.0",
           ipAddress: "192.0.2.1",
         }),
@@ -106,7 +106,7 @@ export class RefreshTokensApi extends HttpApiGroup.make("refreshTokens")
       .annotate(OpenApi.Summary, "Replace a refresh token by a new one")
       .annotate(
         OpenApi.Transform,
-        withBodyExample({ tokenHash: "9b3d7e21", expiresAt: "2027-02-28T12:00:00Z" }),
+        withBodyExample({ tokenHash: "9b3d7e21", expiresAt: "2099-02-28T12:00:00Z" }),
       )
       .annotate(RequiredScope, "tokens:write"),
     HttpApiEndpoint.get("listForUser", "/v1/users/:id/refresh-tokens", {

@@ -33,7 +33,7 @@ export class RefreshToken extends Model.Class<RefreshToken>("RefreshToken")({
   tokenHash: Model.Field({ select: StoredTokenHash, insert: TokenHash, json: StoredTokenHash }),
   expiresAt: Model.Field({
     select: StoredTimestamp,
-    insert: Timestamp,
+    insert: Timestamp.annotate({ description: "In the future, by the database's clock." }),
     json: Timestamp,
   }),
   createdAt: Model.Field({ select: StoredTimestamp, json: Timestamp }),
@@ -100,6 +100,12 @@ export class RefreshTokenRevoked
 export class RefreshTokenExpired
   extends Schema.TaggedError<RefreshTokenExpired>()("RefreshTokenExpired", {}) {
   override readonly message = "The refresh token has expired"
+}
+
+/** The token to be stored would have expired already, by the database's clock. */
+export class ExpiryNotInFuture
+  extends Schema.TaggedError<ExpiryNotInFuture>()("ExpiryNotInFuture", {}) {
+  override readonly message = "Expected a time in the future"
 }
 
 /** A rotation was asked to replace a token by itself. */

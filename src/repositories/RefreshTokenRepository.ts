@@ -15,6 +15,7 @@ import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import { orNull } from "../domain/orNull.ts"
 import type { Page, Place } from "../domain/Page.ts"
 import {
+  type ExpiryNotInFuture,
   RefreshToken,
   type RefreshTokenExpired,
   RefreshTokenId,
@@ -57,7 +58,11 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
     options?: CreateOptions,
   ) => Effect.Effect<
     RefreshToken,
-    UserNotFound | TokenHashTaken | IdempotencyKeyReused | DatabaseUnavailable
+    | UserNotFound
+    | ExpiryNotInFuture
+    | TokenHashTaken
+    | IdempotencyKeyReused
+    | DatabaseUnavailable
   >
   /** Once is as good as twice: the first time stays. */
   readonly revoke: (
@@ -78,6 +83,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
     | RefreshTokenReused
     | RefreshTokenRevoked
     | RefreshTokenExpired
+    | ExpiryNotInFuture
     | TokenHashTaken
     | IdempotencyKeyReused
     | DatabaseUnavailable

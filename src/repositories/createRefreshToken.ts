@@ -1,18 +1,21 @@
 /**
  * The creation of refresh tokens.
  */
-import { Effect, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
 import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
-import { RefreshToken, type RefreshTokenId } from "../domain/RefreshToken.ts"
-import { StoredUserId } from "../domain/User.ts"
+import { orNull } from "../domain/orNull.ts"
+import { ExpiryNotInFuture, RefreshToken, RefreshTokenId } from "../domain/RefreshToken.ts"
+import { Timestamp } from "../domain/Timestamp.ts"
+import { StoredUserId, UserId, UserNotFound } from "../domain/User.ts"
 import { StoredUuid } from "../domain/Uuid.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
 import { createOnce, insertion, insertionFields } from "./Idempotency.ts"
 import { newId } from "./newId.ts"
 import { refreshTokenColumns } from "./refreshTokenColumns.ts"
+import { retryRead } from "./retryRead.ts"
 import { withSavepoint } from "./savepoint.ts"
 
 export interface CreateOptions {
@@ -26,7 +29,8 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
   const columns = sql.literal(refreshTokenColumns)
 
   // The clock is read when the user's row is held: a token that had to wait for a revoke-all is
-  // younger than the revocations. A user that does not exist violates the foreign key.
+  // younger than the revocations, and one that has expired meanwhile is not stored. A user that does
+  // not exist violates the foreign key.
   const insert = SqlSchema.findOneOption({
     Request: Insertion,
     Result: RefreshToken,
@@ -41,15 +45,19 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
         )
         SELECT
           ${"id"}::uuid,
-          wanted.user_id,
+          user_id,
           ${"tokenHash"},
           ${"expiresAt"}::timestamptz,
-          clock_timestamp(),
+          created_at,
           ${"userAgent"},
           ${"ipAddress"}::inet,
           ${"fingerprint"}::bytea
-        FROM (VALUES (${"userId"}::uuid)) AS wanted (user_id)
-        LEFT JOIN owner ON owner.id = wanted.user_id
+        FROM (
+          SELECT user_id, clock_timestamp() AS created_at
+          FROM (VALUES (${"userId"}::uuid)) AS wanted (user_id)
+          LEFT JOIN owner ON owner.id = user_id
+        ) AS held
+        WHERE ${"expiresAt"}::timestamptz > created_at
         ${unlessKeyExists}
         RETURNING ${columns}`),
   })
@@ -90,9 +98,64 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
           input.id, owner.id, "tokenHash", "expiresAt", clock_timestamp(), "userAgent", "ipAddress"
         FROM input
         JOIN owner ON owner.id = "userId"
+        WHERE "expiresAt" > clock_timestamp()
         ORDER BY "tokenHash"
         ON CONFLICT DO NOTHING
         RETURNING ${columns}`,
+  })
+
+  const findObstacles = SqlSchema.findOne({
+    Request: Schema.Struct({
+      key: orNull(RefreshTokenId),
+      userId: UserId,
+      expiresAt: Timestamp,
+    }),
+    Result: Schema.Struct({
+      keyExists: Schema.Boolean,
+      userExists: Schema.Boolean,
+      isInFuture: Schema.Boolean,
+    }),
+    execute: ({ key, userId, expiresAt }) =>
+      sql`
+        SELECT
+          EXISTS (SELECT FROM public.refresh_tokens WHERE id = ${key}::uuid) AS "keyExists",
+          EXISTS (SELECT FROM public.users WHERE id = ${userId}) AS "userExists",
+          ${expiresAt}::timestamptz > clock_timestamp() AS "isInFuture"`,
+  })
+
+  /**
+   * Why a token was not stored: of several reasons the first, which need not be the one that the
+   * statement ran into. Succeeds where there is none any more, or where a row has the key as its id.
+   */
+  const explain = Effect.fnUntraced(function* (
+    { userId, expiresAt }: typeof RefreshToken.insert.Type,
+    key: RefreshTokenId | null,
+  ) {
+    const obstacles = yield* findObstacles({ key, userId, expiresAt }).pipe(
+      Effect.catchTag("NoSuchElementError", Effect.die),
+      retryRead(sql),
+      interpretErrors(),
+    )
+    if (obstacles.keyExists) return
+    if (!obstacles.userExists) return yield* new UserNotFound()
+    if (!obstacles.isInFuture) return yield* new ExpiryNotInFuture()
+  })
+
+  const insertOrExplain = Effect.fnUntraced(function* (
+    token: typeof RefreshToken.insert.Type,
+    key: RefreshTokenId | null,
+    fingerprint: Uint8Array | null,
+  ) {
+    while (true) {
+      const inserted = yield* insert({ ...token, id: key ?? newId(), fingerprint }).pipe(
+        withSavepoint(sql),
+        interpretErrors(refreshTokenConstraints),
+        Effect.tapErrorTag("TokenHashTaken", () => explain(token, key)),
+      )
+      if (Option.isSome(inserted)) return inserted
+      yield* explain(token, key)
+      if (key !== null) return inserted
+    }
   })
 
   const createAlone = (
@@ -107,11 +170,7 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
       key: idempotencyKey,
       schema: RefreshToken.insert,
       values: token,
-      insert: (key, fingerprint) =>
-        insert({ ...token, id: key ?? newId(), fingerprint }).pipe(
-          withSavepoint(sql),
-          interpretErrors(refreshTokenConstraints),
-        ),
+      insert: (key, fingerprint) => insertOrExplain(token, key, fingerprint),
     })
 
   const createRow = yield* makeGroupCommit(sql, {

@@ -9,6 +9,7 @@ import { spanned } from "../database/spanned.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import { orNull } from "../domain/orNull.ts"
 import {
+  ExpiryNotInFuture,
   RefreshToken,
   RefreshTokenExpired,
   RefreshTokenId,
@@ -19,6 +20,7 @@ import {
   Successor,
   TokenHash,
 } from "../domain/RefreshToken.ts"
+import { Timestamp } from "../domain/Timestamp.ts"
 import { StoredUuid } from "../domain/Uuid.ts"
 import type { CreateOptions } from "./createRefreshToken.ts"
 import { makeGroupCommit } from "./groupCommit.ts"
@@ -68,6 +70,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
           token_hash = ${"replaces"}
           AND revoked_at IS NULL
           AND expires_at > now()
+          AND ${"expiresAt"}::timestamptz > clock_timestamp()
           AND EXISTS (SELECT FROM public.users WHERE users.id = user_id FOR KEY SHARE)
         RETURNING user_id, successor_id
       )
@@ -113,7 +116,10 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
           FROM input
           JOIN public.refresh_tokens ON refresh_tokens.token_hash = input.replaces
           JOIN public.users ON users.id = refresh_tokens.user_id
-          WHERE refresh_tokens.revoked_at IS NULL AND refresh_tokens.expires_at > now()
+          WHERE
+            refresh_tokens.revoked_at IS NULL
+            AND refresh_tokens.expires_at > now()
+            AND input."expiresAt" > clock_timestamp()
           FOR KEY SHARE OF users SKIP LOCKED
           FOR NO KEY UPDATE OF refresh_tokens SKIP LOCKED
         ), spent AS (
@@ -154,9 +160,15 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
           OR id = ${key}::uuid`,
   })
 
+  const findFuture = SqlSchema.findOneOption({
+    Request: Timestamp,
+    Result: Schema.Struct({}),
+    execute: (time) => sql`SELECT WHERE ${time}::timestamptz > clock_timestamp()`,
+  })
+
   /**
    * Why a rotation replaced nothing. Succeeds with whether a row has the key as its id; without one
-   * the token is valid, which only a race can bring about.
+   * nothing is in its way any more, which only a race can bring about.
    */
   const explain = Effect.fnUntraced(function* (
     tokenHash: TokenHash,
@@ -167,7 +179,10 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     if (found.some((row) => row.id === key)) return true
     const token = found.find((row) => row.tokenHash === tokenHash)
     if (token === undefined) return yield* new RefreshTokenNotFound()
-    if (token.wasValid) return false
+    if (token.wasValid) {
+      const future = yield* findFuture(successor.expiresAt).pipe(retryRead(sql))
+      return Option.isSome(future) ? false : yield* new ExpiryNotInFuture()
+    }
     const rotatedTo = found.find((row) => row.id === token.successorId)
     if (rotatedTo?.tokenHash !== successor.tokenHash) return yield* refuse(token)
     return yield* rotatedTo.wasValid

@@ -6,6 +6,8 @@ const problems = {
   CredentialsMissing: (detail: string) => new Problem.CredentialsMissing({ detail }),
   DatabaseUnavailable: (detail: string) => new Problem.DatabaseUnavailable({ detail }),
   EmailTaken: (detail: string) => new Problem.EmailTaken({ detail }),
+  ExpiryNotInFuture: (message: string) =>
+    new Problem.InvalidRequest({ errors: [{ path: "expiresAt", message }] }),
   GoogleIdTaken: (detail: string) => new Problem.GoogleIdTaken({ detail }),
   IdempotencyKeyReused: (detail: string) => new Problem.IdempotencyKeyReused({ detail }),
   RefreshTokenExpired: (detail: string) => new Problem.RefreshTokenExpired({ detail }),

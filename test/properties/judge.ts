@@ -90,15 +90,25 @@ const bodyReasons = (
   return isValid ? [] : [400]
 }
 
-/** What no schema of the document says: a count of nothing, and a rotation onto itself. */
-const isRefusedByMeaning = ({ id, path, query, body }: Request) =>
-  (id === "loginAttempts.countByOrigin" &&
+/** Whether a token to be stored would have expired already. */
+const isExpired = ({ body }: Request) =>
+  Option.exists(
+    parse(body),
+    (value) => isObject(value) && Date.parse(String(value.expiresAt)) <= Date.now(),
+  )
+
+/** What no schema of the document says: a count of nothing, a rotation onto itself, a past time. */
+const isRefusedByMeaning = (request: Request) => {
+  const { id, path, query, body } = request
+  return (id === "loginAttempts.countByOrigin" &&
     !query.some(([name]) => name === "email" || name === "ipAddress")) ||
-  (id === "refreshTokens.rotate" &&
-    Option.exists(
-      parse(body),
-      (value) => isObject(value) && value.tokenHash === decodeURIComponent(path.tokenHash ?? ""),
-    ))
+    (["refreshTokens.create", "refreshTokens.rotate"].includes(id) && isExpired(request)) ||
+    (id === "refreshTokens.rotate" &&
+      Option.exists(
+        parse(body),
+        (value) => isObject(value) && value.tokenHash === decodeURIComponent(path.tokenHash ?? ""),
+      ))
+}
 
 const problem = "https://latchkey.dev/problems/"
 
@@ -121,6 +131,9 @@ export const complaints = (
   }
   if (status === 400 && !request.isTouched && !isRefusedByMeaning(request)) {
     found.push("the request should not have been refused")
+  }
+  if (status === 201 && operation.id === "refreshTokens.create" && isExpired(request)) {
+    found.push("a token was created that had expired")
   }
   const missing = documented.requiredHeaders.filter((name) => headers[name] === undefined)
   if (missing.length > 0) found.push(`the headers ${missing.join()} are missing`)

@@ -43,8 +43,9 @@ const insert = (
     readonly answer: Answer
   },
 ): Step => {
-  if (byHash(tables, token.tokenHash) !== undefined) return failure(tables, "TokenHashTaken")
   if (!tables.users.some(({ id }) => id === token.userId)) return failure(tables, "UserNotFound")
+  if (isPast(token.expiresAt)) return failure(tables, "ExpiryNotInFuture")
+  if (byHash(tables, token.tokenHash) !== undefined) return failure(tables, "TokenHashTaken")
   const row = {
     ...token,
     id: key ?? generated(tables, answer, "id"),

@@ -5,8 +5,8 @@ import type { UserId } from "../../src/domain/User.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
 import { blockedSession, tokensElsewhere } from "../support/elsewhere.ts"
-import { aSuccessor, aToken, aTokenHash, aUserId, oneDayAgo } from "../support/factories.ts"
-import { aSavedToken, aSavedUser } from "../support/saved.ts"
+import { aSuccessor, aToken, aTokenHash, aUserId } from "../support/factories.ts"
+import { anExpiredToken, aSavedToken, aSavedUser } from "../support/saved.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 /** A user with three valid tokens, and one of each other kind. */
@@ -19,7 +19,7 @@ const aUserWithTokens = Effect.gen(function* () {
     yield* aSavedToken({ userId }),
     yield* tokens.rotate(spent.tokenHash, aSuccessor()),
   ] as const
-  const expired = yield* aSavedToken({ userId, expiresAt: oneDayAgo() })
+  const expired = yield* anExpiredToken({ userId })
   const { tokenHash } = yield* aSavedToken({ userId })
   const revoked = yield* tokens.revoke(tokenHash)
   return { userId, live, expired, revoked, spent }

@@ -4,7 +4,7 @@ import { SqlClient } from "effect/sql"
 import { RefreshToken, Successor } from "../../src/domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { beforeStatement } from "../support/beforeStatement.ts"
-import { aSuccessor, aToken, aTokenHash, aTokenId, oneDayAgo } from "../support/factories.ts"
+import { aSuccessor, aToken, aTokenHash, aTokenId } from "../support/factories.ts"
 import { aSavedToken } from "../support/saved.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -140,8 +140,15 @@ layer(TestDatabase.layerRepositories)("the idempotency key of a rotation", (it) 
             const sql = yield* SqlClient.SqlClient
             const old = yield* aSavedToken()
             const idempotencyKey = aTokenId()
-            const input = aSuccessor(successor === "expired" ? { expiresAt: oneDayAgo() } : {})
+            const input = aSuccessor()
             const rotate = tokens.rotate(old.tokenHash, input, { idempotencyKey })
+            yield* rotate
+            if (successor === "expired") {
+              yield* sql`
+                UPDATE refresh_tokens
+                SET expires_at = now() - interval '1 day'
+                WHERE id = ${idempotencyKey}`
+            }
             const created = yield* rotate
 
             const answer = yield* beforeStatement(

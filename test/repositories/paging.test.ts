@@ -6,7 +6,7 @@ import type { UserId } from "../../src/domain/User.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
 import { aSuccessor, aUserId, oneDayAgo } from "../support/factories.ts"
-import { aSavedToken, aSavedUser } from "../support/saved.ts"
+import { anExpiredToken, aSavedToken, aSavedUser } from "../support/saved.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 /** The ids of all pages of a user's tokens. */
@@ -54,12 +54,12 @@ layer(TestDatabase.layerRepositories)("RefreshTokenRepository.listForUser", (it)
       const tokens = yield* RefreshTokenRepository
       const { id: userId } = yield* aSavedUser()
       const live = yield* aSavedToken({ userId })
-      const expired = yield* aSavedToken({ userId, expiresAt: oneDayAgo() })
+      const expired = yield* anExpiredToken({ userId })
       const revoked = yield* aSavedToken({ userId })
       yield* tokens.revoke(revoked.tokenHash)
       const rotated = yield* aSavedToken({ userId })
       const successor = yield* tokens.rotate(rotated.tokenHash, aSuccessor())
-      const both = yield* aSavedToken({ userId, expiresAt: oneDayAgo() })
+      const both = yield* anExpiredToken({ userId })
       yield* tokens.revoke(both.tokenHash)
 
       const list = (active?: boolean) =>
@@ -148,7 +148,7 @@ layer(TestDatabase.layerRepositories)("RefreshTokenRepository.listForUser", (it)
       const { id: userId } = yield* aSavedUser()
       const live: Array<string> = []
       for (let index = 0; index < 5; index++) {
-        yield* aSavedToken({ userId, expiresAt: oneDayAgo() })
+        yield* anExpiredToken({ userId })
         live.push((yield* aSavedToken({ userId })).id)
       }
 

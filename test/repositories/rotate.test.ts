@@ -3,8 +3,8 @@ import { Effect, Option, Result } from "effect"
 import { SqlClient } from "effect/sql"
 import type { TokenHash } from "../../src/domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
-import { anIpAddress, aSuccessor, aTokenHash, inOneDay, oneDayAgo } from "../support/factories.ts"
-import { aSavedToken } from "../support/saved.ts"
+import { anIpAddress, aSuccessor, aTokenHash, inOneDay } from "../support/factories.ts"
+import { anExpiredToken, aSavedToken } from "../support/saved.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 /** A token and what it was rotated to; the same pair again is `replay`. */
@@ -149,7 +149,7 @@ layer(TestDatabase.layerRepositories)("RefreshTokenRepository.rotate", (it) => {
   it.effect("refuses an expired token", () =>
     Effect.gen(function* () {
       const tokens = yield* RefreshTokenRepository
-      const { tokenHash } = yield* aSavedToken({ expiresAt: oneDayAgo() })
+      const { tokenHash } = yield* anExpiredToken()
       const successor = aSuccessor()
 
       const error = yield* tokens.rotate(tokenHash, successor).pipe(Effect.flip)

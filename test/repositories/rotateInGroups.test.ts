@@ -5,8 +5,8 @@ import { RefreshToken } from "../../src/domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { atOnce, few, outcomes, tagsOf } from "../support/atOnce.ts"
 import { tokensElsewhere } from "../support/elsewhere.ts"
-import { anIpAddress, aSuccessor, aToken, aTokenHash, oneDayAgo } from "../support/factories.ts"
-import { aSavedToken, aSavedUser } from "../support/saved.ts"
+import { anIpAddress, aSuccessor, aToken, aTokenHash } from "../support/factories.ts"
+import { anExpiredToken, aSavedToken, aSavedUser } from "../support/saved.ts"
 import { Statements } from "../support/Statements.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -87,7 +87,7 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
       const twice = yield* aSavedToken()
       const revoked = yield* aSavedToken()
       yield* tokens.revoke(revoked.tokenHash)
-      const expired = yield* aSavedToken({ expiresAt: oneDayAgo() })
+      const expired = yield* anExpiredToken()
       const rotated = yield* aSavedToken()
       const successor = aSuccessor()
       const answer = yield* tokens.rotate(rotated.tokenHash, successor)

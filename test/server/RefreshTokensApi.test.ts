@@ -69,10 +69,19 @@ layer(TestService)("POST /v1/refresh-tokens", (it) => {
       assert.strictEqual(userAgent, "😀".repeat(1024))
     }))
 
-  it.effect("creates a token that has expired already, as one that is not valid", () =>
+  it.effect("refuses a token that has expired already by the name of its time", () =>
     Effect.gen(function* () {
-      const token = yield* createToken({ expiresAt: "2020-02-29T00:00:00Z" })
-      assert.isFalse(token["isValid"])
+      const body = aTokenBody(yield* aNewUserId, { expiresAt: "2020-02-29T00:00:00Z" })
+      const problem = assertProblem(
+        yield* post("/v1/refresh-tokens", body),
+        400,
+        "invalid-request",
+      )
+      assert.deepStrictEqual(problem.errors, [
+        { path: "expiresAt", message: "Expected a time in the future" },
+      ])
+      const found = yield* get(`/v1/refresh-tokens/${body["tokenHash"]}`)
+      assertProblem(found, 404, "refresh-token-not-found")
     }))
 
   it.effect("refuses a hash that another token has", () =>
@@ -276,6 +285,8 @@ layer(TestService)("POST /v1/refresh-tokens/{tokenHash}/rotate", (it) => {
     Effect.gen(function* () {
       const { tokenHash, userId } = yield* createToken()
       assertInvalid(yield* rotate(tokenHash, {}), "tokenHash", "expiresAt")
+      const expired = aSuccessorBody({ expiresAt: "2020-02-29T00:00:00Z" })
+      assertInvalid(yield* rotate(tokenHash, expired), "expiresAt")
       assertInvalid(yield* rotate(tokenHash, aSuccessorBody({ userId })), "userId")
       assert.isTrue((yield* get(pathOf(tokenHash))).json["isValid"])
     }))

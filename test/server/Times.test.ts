@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { assertInvalid, assertJson, assertProblem } from "../support/answers.ts"
+import { type Answer, assertInvalid, assertJson, assertProblem } from "../support/answers.ts"
 import { aNewUserId, aSuccessorBody, aTokenBody, createToken } from "../support/bodies.ts"
 import { get, post } from "../support/calls.ts"
 import { TestService } from "../support/TestService.ts"
@@ -72,25 +72,37 @@ const refused = [
 ]
 
 const taken: ReadonlyArray<readonly [string, string]> = [
-  ["2027-01-01T00:00:00Z", "2027-01-01T00:00:00.000Z"],
-  ["2027-01-01T00:00:00+05:30", "2026-12-31T18:30:00.000Z"],
-  ["2027-01-01T00:00:00-23:59", "2027-01-01T23:59:00.000Z"],
-  ["2027-01-01T00:00:00-00:00", "2027-01-01T00:00:00.000Z"],
-  ["2027-01-01t00:00:00z", "2027-01-01T00:00:00.000Z"],
-  ["2027-01-01T00:00:00.5Z", "2027-01-01T00:00:00.500Z"],
-  ["2027-01-01T00:00:00.123456Z", "2027-01-01T00:00:00.123Z"],
-  ["2027-01-01T00:00:00.999999999Z", "2027-01-01T00:00:00.999Z"],
-  ["2027-01-01T00:00:00.0009Z", "2027-01-01T00:00:00.000Z"],
-  ["2028-02-29T12:00:00Z", "2028-02-29T12:00:00.000Z"],
+  ["2097-01-01T00:00:00Z", "2097-01-01T00:00:00.000Z"],
+  ["2097-01-01T00:00:00+05:30", "2096-12-31T18:30:00.000Z"],
+  ["2097-01-01T00:00:00-23:59", "2097-01-01T23:59:00.000Z"],
+  ["2097-01-01T00:00:00-00:00", "2097-01-01T00:00:00.000Z"],
+  ["2097-01-01t00:00:00z", "2097-01-01T00:00:00.000Z"],
+  ["2097-01-01T00:00:00.5Z", "2097-01-01T00:00:00.500Z"],
+  ["2097-01-01T00:00:00.123456Z", "2097-01-01T00:00:00.123Z"],
+  ["2097-01-01T00:00:00.999999999Z", "2097-01-01T00:00:00.999Z"],
+  ["2097-01-01T00:00:00.0009Z", "2097-01-01T00:00:00.000Z"],
+  ["2096-02-29T12:00:00Z", "2096-02-29T12:00:00.000Z"],
+  ["9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"],
+  ["9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999Z"],
+]
+
+/** Well-formed, and so read, but over: only rows that became old have them. */
+const past: ReadonlyArray<readonly [string, string]> = [
   ["2000-02-29T12:00:00Z", "2000-02-29T12:00:00.000Z"],
   ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z"],
   ["0001-01-01T00:00:00.001Z", "0001-01-01T00:00:00.001Z"],
   ["0099-06-15T00:00:00Z", "0099-06-15T00:00:00.000Z"],
   ["1582-10-10T00:00:00Z", "1582-10-10T00:00:00.000Z"],
   ["1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z"],
-  ["9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"],
-  ["9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999Z"],
 ]
+
+/** Asserts that only the time was refused, for its form or because it is over. */
+const assertRefusedTime = (answer: Answer, isOver: boolean) => {
+  assertInvalid(answer, "expiresAt")
+  const { errors = [] } = assertProblem(answer, 400, "invalid-request")
+  const messages = errors.map(({ message }) => message)
+  assert.strictEqual(messages.includes("Expected a time in the future"), isOver, String(messages))
+}
 
 layer(TestService)("times", (it) => {
   it.effect("that are none are refused by name, and nothing is written", () =>
@@ -98,7 +110,7 @@ layer(TestService)("times", (it) => {
       const userId = yield* aNewUserId
       for (const expiresAt of refused) {
         const body = aTokenBody(userId, { expiresAt })
-        assertInvalid(yield* post("/v1/refresh-tokens", body), "expiresAt")
+        assertRefusedTime(yield* post("/v1/refresh-tokens", body), false)
         const created = yield* get(`/v1/refresh-tokens/${body["tokenHash"]}`)
         assertProblem(created, 404, "refresh-token-not-found")
       }
@@ -109,7 +121,7 @@ layer(TestService)("times", (it) => {
       const { tokenHash } = yield* createToken()
       const path = `/v1/refresh-tokens/${tokenHash}`
       for (const expiresAt of refused) {
-        assertInvalid(yield* post(`${path}/rotate`, aSuccessorBody({ expiresAt })), "expiresAt")
+        assertRefusedTime(yield* post(`${path}/rotate`, aSuccessorBody({ expiresAt })), false)
       }
       assertJson(yield* get(`${path}/valid`), 200)
     }))
@@ -125,10 +137,26 @@ layer(TestService)("times", (it) => {
       }
     }))
 
+  it.effect("that are over are refused as such, and answered as they are stored", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const { userId, tokenHash } = yield* createToken()
+      for (const [expiresAt, answered] of past) {
+        const body = aTokenBody(String(userId), { expiresAt })
+        assertRefusedTime(yield* post("/v1/refresh-tokens", body), true)
+        yield* sql`
+          UPDATE refresh_tokens
+          SET expires_at = ${answered}::timestamptz
+          WHERE token_hash = ${String(tokenHash)}`
+        const found = yield* get(`/v1/refresh-tokens/${tokenHash}`)
+        assert.strictEqual(assertJson(found, 200)["expiresAt"], answered, expiresAt)
+      }
+    }))
+
   it.effect("that are answered are what is stored", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const token = yield* createToken({ expiresAt: "2031-05-06T07:08:09.123456+05:30" })
+      const token = yield* createToken({ expiresAt: "2091-05-06T07:08:09.123456+05:30" })
       yield* post(`/v1/refresh-tokens/${token["tokenHash"]}/revoke`, {})
       const { createdAt, revokedAt, expiresAt } =
         (yield* get(`/v1/refresh-tokens/${token["tokenHash"]}`)).json

@@ -1,7 +1,8 @@
 /**
  * The inputs of the factories, saved through the repositories.
  */
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
+import { SqlClient } from "effect/sql"
 import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
@@ -16,6 +17,18 @@ export const aSavedToken = Effect.fnUntraced(function* (
 ) {
   const userId = overrides.userId ?? (yield* aSavedUser()).id
   return yield* (yield* RefreshTokenRepository).create(aToken(userId, overrides))
+})
+
+/** A token that expired a day ago, as time would leave it: the repository stores none that has. */
+export const anExpiredToken = Effect.fnUntraced(function* (
+  overrides: Parameters<typeof aToken>[1] = {},
+) {
+  const sql = yield* SqlClient.SqlClient
+  const tokens = yield* RefreshTokenRepository
+  const { id, tokenHash } = yield* aSavedToken(overrides)
+  yield* sql`
+    UPDATE refresh_tokens SET expires_at = now() - interval '1 day' WHERE id = ${id}`
+  return Option.getOrThrow(yield* tokens.getByTokenHash(tokenHash))
 })
 
 export const aSavedAttempt = (overrides: Parameters<typeof anAttempt>[0] = {}) =>
