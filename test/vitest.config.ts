@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: "test/support/globalSetup.ts",
+    setupFiles: "test/support/requireAssertions.ts",
     pool: "forks",
     // No test changes what its process shares, and loading Effect anew for each file took a quarter of
     // the processor time of a run.

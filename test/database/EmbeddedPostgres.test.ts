@@ -181,10 +181,11 @@ describe.skipIf(Deno.uid() !== 0)(closed, () => {
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const dataDir = yield* closedDataDir
-      yield* session(dataDir, "CREATE TABLE kept ()")
-      yield* session(dataDir, "SELECT FROM kept")
+      const read = "SELECT word FROM kept"
+      yield* session(dataDir, "CREATE TABLE kept AS SELECT 'still here' AS word")
+      assert.deepStrictEqual(yield* session(dataDir, read), [["still here"]])
       yield* fs.rename(dataDir, `${dataDir} moved`)
-      yield* session(`${dataDir} moved`, "SELECT FROM kept")
+      assert.deepStrictEqual(yield* session(`${dataDir} moved`, read), [["still here"]])
       yield* fs.rename(`${dataDir} moved`, dataDir)
     }).pipe(provided))
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
 import {
   DatabaseAhead,
   MigrationsPending,
@@ -35,11 +35,14 @@ describe("requireCurrent", () => {
       const { write, sql } = yield* Scratch
       yield* write({ "0001_a.sql": "SELECT 1" })
       yield* up
-      yield* sql`LOCK TABLE public.effect_sql_migrations IN ACCESS EXCLUSIVE MODE`.pipe(
-        Effect.andThen(current),
-        sql.withTransaction,
-        Effect.timeout("5 minutes"),
-      )
+      const exit = yield* sql`LOCK TABLE public.effect_sql_migrations IN ACCESS EXCLUSIVE MODE`
+        .pipe(
+          Effect.andThen(current),
+          sql.withTransaction,
+          Effect.timeout("5 minutes"),
+          Effect.exit,
+        )
+      assert.isTrue(Exit.isSuccess(exit), String(exit))
     }).pipe(Effect.provide(Scratch.layer)))
 
   it.live("lets code run on a newer database only if the newer migrations say so", () =>
