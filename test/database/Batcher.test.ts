@@ -1,4 +1,4 @@
-import { assert, layer } from "@effect/vitest"
+import { assert, layer, vi } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Option, Queue } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Batcher from "../../src/database/Batcher.ts"
@@ -13,13 +13,26 @@ interface Sent {
   >
 }
 
+/** Milliseconds in which a statement that takes long no longer holds up others. */
+const patience = 50
+
+/** Milliseconds in which a few calls no longer wait for more of their kind. */
+const moment = 25
+
 const answerTo = (call: number) => `answer to ${call}`
 
 const succeed = ({ calls, end }: Sent) =>
   end(Exit.succeed(calls.map((call) => Option.some(answerTo(call)))))
 
+/** Keeps the batcher's timers from ending by themselves: how long a call waits is for the test to say. */
+const heldTimers = Effect.acquireRelease(
+  Effect.sync(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })),
+  () => Effect.sync(() => void vi.useRealTimers()),
+)
+
 /** A batcher whose statements end as the test says; no other has calls, unless it says that too. */
 const makeBatcher = Effect.gen(function* () {
+  yield* heldTimers
   const load = { calls: 0 }
   const sql = yield* SqlClient.SqlClient
   const sent = yield* Queue.unbounded<Sent>()
@@ -52,6 +65,12 @@ const makeBatcher = Effect.gen(function* () {
     callEach: (numbers: ReadonlyArray<number>) => Effect.forEach(numbers, call),
     /** The next statement, as soon as it has been sent. */
     next: Queue.take(sent),
+    /** The statement that is sent in so many milliseconds, though none ends. */
+    sentIn: Effect.fnUntraced(function* (millis: number) {
+      vi.advanceTimersByTime(millis)
+      assert.strictEqual(yield* Queue.size(sent), 1)
+      return yield* Queue.take(sent)
+    }),
     /** How many statements have been sent that the test has not looked at. */
     unseen: Queue.size(sent),
     interrupted,
@@ -69,7 +88,6 @@ const makeBusyBatcher = Effect.gen(function* () {
 const assertSent = (statement: Sent, kind: Sent["kind"], calls: ReadonlyArray<number>) =>
   assert.deepStrictEqual([statement.kind, statement.calls], [kind, calls])
 
-// On the real clock: how long a call waits for others is a matter of milliseconds, not of fibers.
 layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it) => {
   it.effect("sends a call that meets no other at once and alone", () =>
     Effect.gen(function* () {
@@ -139,17 +157,18 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it)
   it.effect("lets nobody wait longer than for the statement before", () =>
     Effect.gen(function* () {
       const { call, next } = yield* makeBatcher
-      const started = performance.now()
+      // No timer ends here: whoever waited for one would wait for good.
       for (let number = 0; number < 200; number += 2) {
         const first = yield* call(number)
         const underWay = yield* next
         const second = yield* call(number + 1)
         yield* succeed(underWay)
         yield* succeed(yield* next)
-        yield* Fiber.joinAll([first, second])
+        assert.deepStrictEqual(
+          yield* Fiber.joinAll([first, second]),
+          [number, number + 1].map(answerTo),
+        )
       }
-      // With the patience that a slow statement is met with, these would be several seconds.
-      assert.isBelow(performance.now() - started, 2_000)
     }))
 
   it.effect("carries out alone what a batch gave no outcome for", () =>
@@ -237,12 +256,12 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it)
 
   it.effect("lets a statement that takes long hold up no others", () =>
     Effect.gen(function* () {
-      const { call, callEach, next, one, underWay } = yield* makeBusyBatcher
+      const { call, callEach, next, one, sentIn, underWay } = yield* makeBusyBatcher
       const calls = yield* callEach([2, 3])
-      const second = yield* next
+      const second = yield* sentIn(patience)
       assertSent(second, "together", [2, 3])
       const later = yield* callEach([4, 5])
-      const third = yield* next
+      const third = yield* sentIn(patience)
       assertSent(third, "together", [4, 5])
       // They end in another order than they began in.
       for (const statement of [third, underWay, second]) yield* succeed(statement)
@@ -297,28 +316,28 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it)
 
   it.effect("sends the rest of many calls though no statement ends", () =>
     Effect.gen(function* () {
-      const { callEach, next } = yield* makeBusyBatcher
+      const { callEach, sentIn } = yield* makeBusyBatcher
       const numbers = Array.from({ length: 300 }, (_, index) => index + 2)
       yield* callEach(numbers)
       const sent: Array<number> = []
-      while (sent.length < numbers.length) sent.push(...(yield* next).calls)
+      while (sent.length < numbers.length) sent.push(...(yield* sentIn(patience)).calls)
       assert.deepStrictEqual(sent, numbers)
     }))
 
   it.effect("lets a few calls wait for more of their kind while others have much to do", () =>
     Effect.gen(function* () {
-      const { callEach, load, next, unseen } = yield* makeBatcher
+      const { callEach, load, sentIn, unseen } = yield* makeBatcher
       load.calls = 18
       const calls = yield* callEach([1, 2, 3])
       assert.strictEqual(yield* unseen, 0)
       calls.push(...yield* callEach([4]))
-      const batch = yield* next
+      const batch = yield* sentIn(moment)
       assertSent(batch, "together", [1, 2, 3, 4])
       const later = yield* callEach([5])
       yield* succeed(batch)
       assert.deepStrictEqual(yield* Fiber.joinAll(calls), [1, 2, 3, 4].map(answerTo))
       assert.strictEqual(yield* unseen, 0)
-      const last = yield* next
+      const last = yield* sentIn(moment)
       assertSent(last, "alone", [5])
       yield* succeed(last)
       yield* Fiber.joinAll(later)
@@ -327,18 +346,15 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it)
 
   it.effect("lets a call that meets no other of its kind wait for a moment only", () =>
     Effect.gen(function* () {
-      const { call, load, next } = yield* makeBatcher
+      const { call, load, sentIn } = yield* makeBatcher
       load.calls = 1_000
-      const started = performance.now()
       for (let number = 0; number < 50; number++) {
         const fiber = yield* call(number)
-        const statement = yield* next
+        const statement = yield* sentIn(moment)
         assertSent(statement, "alone", [number])
         yield* succeed(statement)
-        yield* Fiber.join(fiber)
+        assert.strictEqual(yield* Fiber.join(fiber), answerTo(number))
       }
-      // With the patience that a slow statement is met with, these would be 2.5 seconds.
-      assert.isBelow(performance.now() - started, 1_250)
     }))
 
   it.effect("counts every call out, however it ends", () =>

@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect } from "effect"
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Deferred, Duration, Effect } from "effect"
 import { createServer, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as PatientSocket from "../../src/database/PatientSocket.ts"
@@ -19,6 +19,22 @@ const serve = Effect.fnUntraced(function* (onData: (socket: Socket, text: string
   const address = server.address()
   return address !== null && typeof address === "object" ? address.port : 0
 })
+
+/** A server that answers all but one text, and tells when that has come. */
+const serveReluctantly = Effect.gen(function* () {
+  const unanswered = yield* Deferred.make<void>()
+  const port = yield* serve((socket, text) => {
+    if (text === "unanswered") Deferred.doneUnsafe(unanswered, Effect.void)
+    else socket.write(text)
+  })
+  return { port, unanswered: Deferred.await(unanswered) }
+})
+
+/** Keeps the looks at a connection from happening by themselves: the test says how much time it is. */
+const heldTimers = Effect.acquireRelease(
+  Effect.sync(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })),
+  () => Effect.sync(() => void vi.useRealTimers()),
+)
 
 const open = (port: number, ssl: boolean, statementTimeout: Duration.Duration) =>
   Effect.acquireRelease(
@@ -40,7 +56,8 @@ const answerTo = (stream: Duplex, text: string) =>
 
 const closed = (stream: Duplex) =>
   Effect.callback<void>((resume) => {
-    stream.once("close", () => resume(Effect.void))
+    if (stream.closed) resume(Effect.void)
+    else stream.once("close", () => resume(Effect.void))
   })
 
 const echo = (socket: Socket, text: string) => void socket.write(text)
@@ -57,30 +74,32 @@ describe.each([false, true])("a connection with ssl %s", (ssl) => {
 
   it.live("ends when the server owes an answer for longer than a statement may take", () =>
     Effect.gen(function* () {
-      const port = yield* serve((socket, text) => {
-        if (text !== "unanswered") socket.write(text)
-      })
+      const { port, unanswered } = yield* serveReluctantly
+      yield* heldTimers
       const stream = yield* open(port, ssl, Duration.millis(1))
       yield* answerTo(stream, "answered")
-      const before = yield* Clock.currentTimeMillis
       stream.write("unanswered")
+      yield* unanswered
+      vi.advanceTimersByTime(900)
+      assert.isFalse(stream.destroyed)
+      vi.advanceTimersByTime(3_100)
       yield* closed(stream)
-      const waited = (yield* Clock.currentTimeMillis) - before
-      assert.isAtLeast(waited, 900)
-      assert.isBelow(waited, 4_000)
+      assert.isTrue(stream.destroyed)
     }))
 
   it.live("stays when nothing is owed, and is watched again after that", () =>
     Effect.gen(function* () {
-      const port = yield* serve((socket, text) => {
-        if (text !== "unanswered") socket.write(text)
-      })
+      const { port, unanswered } = yield* serveReluctantly
+      yield* heldTimers
       const stream = yield* open(port, ssl, Duration.millis(1))
       yield* answerTo(stream, "one")
-      yield* Effect.sleep("1500 millis")
+      vi.advanceTimersByTime(60_000)
       assert.strictEqual(yield* answerTo(stream, "two"), "two")
       stream.write("unanswered")
+      yield* unanswered
+      vi.advanceTimersByTime(4_000)
       yield* closed(stream)
+      assert.isTrue(stream.destroyed)
     }))
 
   it.live("ends with the server's end", () =>
