@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Fiber, Schedule } from "effect"
+import { Effect, Fiber } from "effect"
 import { makeClient } from "./faults/support/Client.ts"
-import { lockTable, query } from "./faults/support/Cluster.ts"
+import { lockTable, untilWaiting } from "./faults/support/Cluster.ts"
 import * as ServiceProcess from "./faults/support/ServiceProcess.ts"
 import { answered } from "./faults/support/Stage.ts"
 import { TestDatabase } from "./support/TestDatabase.ts"
@@ -22,20 +22,6 @@ const start = Effect.fnUntraced(function* (poolSize: number) {
   return { service, client: yield* makeClient }
 })
 
-/** Waits until as many of the service's sessions wait for the lock of a table. */
-const untilWaiting = Effect.fnUntraced(function* (table: string, sessions: number) {
-  const { connection } = yield* TestDatabase
-  yield* query(connection)(
-    `SELECT pid FROM pg_locks WHERE relation = '${table}'::regclass AND NOT granted`,
-  ).pipe(
-    Effect.repeat({
-      until: (waiting) => waiting.length === sessions,
-      schedule: Schedule.spaced("20 millis"),
-    }),
-    Effect.timeout("5 minutes"),
-  )
-})
-
 layer(TestDatabase.layer, { excludeTestServices: true })("the service", (it) => {
   it.effect("cleans up while requests hold all of their connections", () =>
     Effect.gen(function* () {
@@ -45,7 +31,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the service", (it) => 
         yield* lockTable(connection, "users", "ACCESS EXCLUSIVE")
         const listing = yield* Effect.forkChild(answered(stage, 200, listUsers))
         // What ends too early says why.
-        yield* Effect.raceFirst(untilWaiting("users", 1), Fiber.join(listing))
+        yield* Effect.raceFirst(untilWaiting(connection, "users"), Fiber.join(listing))
         const { answer } = yield* answered(stage, 200, cleanUp)
         assert.deepStrictEqual(answer.json, { deleted: 0 })
         assert.isUndefined(listing.pollUnsafe())
@@ -65,7 +51,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the service", (it) => 
             concurrency: "unbounded",
           }),
         )
-        yield* Effect.raceFirst(untilWaiting("refresh_tokens", 2), Fiber.join(cleanUps))
+        yield* Effect.raceFirst(untilWaiting(connection, "refresh_tokens", 2), Fiber.join(cleanUps))
         yield* answered(stage, 200, listUsers)
         assert.isUndefined(cleanUps.pollUnsafe())
         return cleanUps

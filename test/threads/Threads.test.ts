@@ -68,7 +68,8 @@ layer(TestDatabase.layer, { excludeTestServices: true })("two threads", (it) => 
 
   it.effect("stop together, and say that they do", () =>
     Effect.gen(function* () {
-      const service = yield* start()
+      // So long that only a stop that hangs reaches it.
+      const service = yield* start({ SHUTDOWN_TIMEOUT: "1h" })
       const stage = { service, client: yield* makeClient }
       yield* answered(stage, 200, listUsers)
       yield* service.signal("SIGTERM")

@@ -2,16 +2,16 @@
  * Calls of a service that may be away: what came of each is a value, whatever it was.
  */
 import { Agent, request } from "node:http"
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { type Answer, makeAnswer } from "../../support/answers.ts"
 import { apiKey } from "./ServiceProcess.ts"
 
 export type Outcome =
-  | { readonly _tag: "Answered"; readonly answer: Answer; readonly millis: number }
+  | { readonly _tag: "Answered"; readonly answer: Answer }
   /** Nothing was sent: nobody listens. */
   | { readonly _tag: "Refused" }
   /** The connection ended before the answer: whether the call was carried out is not known. */
-  | { readonly _tag: "Lost"; readonly code: string; readonly millis: number }
+  | { readonly _tag: "Lost"; readonly code: string }
 
 export interface Call {
   readonly method: string
@@ -31,10 +31,8 @@ export const makeClient = Effect.map(
   ),
   (agent) =>
     Effect.fnUntraced(function* (port: number, { method, path, json, headers = {} }: Call) {
-      const started = yield* Clock.currentTimeMillis
       const body = json === undefined ? undefined : JSON.stringify(json)
       return yield* Effect.callback<Outcome>((resume) => {
-        const millis = () => performance.timeOrigin + performance.now() - started
         const outgoing = request(
           {
             agent,
@@ -59,7 +57,7 @@ export const makeClient = Effect.map(
               )
               const text = Buffer.concat(chunks).toString()
               const answer = makeAnswer(incoming.statusCode ?? 0, received, text)
-              resume(Effect.succeed({ _tag: "Answered", answer, millis: millis() }))
+              resume(Effect.succeed({ _tag: "Answered", answer }))
             })
           },
         )
@@ -67,7 +65,7 @@ export const makeClient = Effect.map(
           resume(Effect.succeed(
             error.code === "ECONNREFUSED"
               ? { _tag: "Refused" }
-              : { _tag: "Lost", code: error.code ?? error.message, millis: millis() },
+              : { _tag: "Lost", code: error.code ?? error.message },
           ))
         outgoing.on("timeout", () => outgoing.destroy(new Error("The service hangs")))
         outgoing.on("error", lost)

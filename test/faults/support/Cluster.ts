@@ -54,6 +54,18 @@ export const lockTable = Effect.fnUntraced(function* (
   yield* client.query(`LOCK TABLE ${table} IN ${mode} MODE`)
 }, Effect.orDie)
 
+/** Waits until as many sessions wait for the lock of a table. */
+export const untilWaiting = (connection: ConnectionParameters, table: string, sessions = 1) =>
+  Effect.asVoid(Effect.repeat(
+    query(connection)(
+      `SELECT pid FROM pg_locks WHERE relation = '${table}'::regclass AND NOT granted`,
+    ),
+    {
+      until: (waiting) => waiting.length === sessions,
+      schedule: Schedule.spaced("20 millis"),
+    },
+  ))
+
 /** The server of a data directory, not started yet; like the service's own, it never outlives us. */
 const makeServer = Effect.fnUntraced(function* (
   dataDir: DataDir.DataDir,

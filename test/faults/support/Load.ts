@@ -1,7 +1,8 @@
 /**
  * A small load of calls under which something is broken and mended, and what must hold after it.
  */
-import { Clock, Effect, Fiber, Schedule } from "effect"
+import { assert } from "@effect/vitest"
+import { Effect, Fiber, Schedule } from "effect"
 import type { Call, Client, Outcome } from "./Client.ts"
 import type { Journey } from "./Ledger.ts"
 
@@ -24,13 +25,17 @@ export interface Report {
   readonly lost: number
   /** What no client should ever see. */
   readonly violations: ReadonlyArray<string>
-  /** Milliseconds of the slowest answer. */
-  readonly slowest: number
-  /** Milliseconds from the end of the fault to the first `/readyz` that was 200. */
-  readonly recovery: number
 }
 
-const workers = 6
+/** How far the load is. A fault lasts until it was noticed, not for so many seconds. */
+export interface Progress {
+  /** Waits until so many more calls were acknowledged. */
+  readonly untilAcknowledged: (calls: number) => Effect.Effect<void>
+  /** Waits until so many more answers said that the service is unavailable. */
+  readonly untilUnavailable: (answers: number) => Effect.Effect<void>
+}
+
+export const workers = 6
 const wanted = 300
 const wantedAround = 60
 
@@ -46,21 +51,24 @@ const violationOf = ({ method, path }: Call, expected: number, outcome: Outcome)
   return Number(headers["retry-after"]) > 0 ? undefined : "503 without Retry-After"
 }
 
-/** Polls `/readyz` of the first replica until it is 200. */
-export const untilReady = (client: Client, port: number) =>
-  client(port, { method: "GET", path: "/readyz" }).pipe(
-    Effect.repeat({
-      until: (outcome) => outcome._tag === "Answered" && outcome.answer.status === 200,
-      schedule: Schedule.spaced("50 millis"),
-    }),
-    Effect.asVoid,
+const isReady = (outcome: Outcome) => outcome._tag === "Answered" && outcome.answer.status === 200
+
+/**
+ * Looks at `/readyz` until it is 200, as it must be soon by itself: in five seconds, or in as many
+ * looks where everything takes longer.
+ */
+export const untilReady = Effect.fnUntraced(function* (client: Client, port: number) {
+  const outcome = yield* client(port, { method: "GET", path: "/readyz" }).pipe(
+    Effect.repeat({ until: isReady, times: 100, schedule: Schedule.spaced("50 millis") }),
   )
+  assert.isTrue(isReady(outcome), `Still not ready: ${JSON.stringify(outcome)}`)
+})
 
 /** Runs the load, and the fault in the midst of it. */
 export const underLoad = Effect.fnUntraced(
   function* <R>(
     { client, ports, tolerates }: LoadOptions,
-    fault: Effect.Effect<void, never, R>,
+    fault: (progress: Progress) => Effect.Effect<void, never, R>,
   ) {
     const run = crypto.randomUUID().slice(0, 8)
     const journeys: Array<Journey> = []
@@ -68,7 +76,6 @@ export const underLoad = Effect.fnUntraced(
     let acknowledged = 0
     let unavailable = 0
     let lost = 0
-    let slowest = 0
     let stopping = false
     let turn = 0
 
@@ -77,7 +84,6 @@ export const underLoad = Effect.fnUntraced(
       while (true) {
         const replicas = ports()
         const outcome = yield* client(replicas[turn++ % replicas.length] ?? 0, call)
-        if (outcome._tag !== "Refused") slowest = Math.max(slowest, outcome.millis)
         const violation = violationOf(call, expected, outcome)
         if (violation !== undefined) violations.push(violation)
         if (outcome._tag === "Answered" && outcome.answer.status === 503) unavailable++
@@ -130,30 +136,33 @@ export const underLoad = Effect.fnUntraced(
     })
 
     const until = (isSo: () => boolean) =>
-      Effect.repeat(Effect.sync(() => isSo() || violations.length > 0), {
+      Effect.asVoid(Effect.repeat(Effect.sync(() => isSo() || violations.length > 0), {
         until: (is) => is,
         schedule: Schedule.spaced("10 millis"),
-      })
+      }))
+
+    const progress: Progress = {
+      untilAcknowledged: (calls) =>
+        Effect.suspend(() => {
+          const before = acknowledged
+          return until(() => acknowledged >= before + calls)
+        }),
+      untilUnavailable: (answers) =>
+        Effect.suspend(() => {
+          const before = unavailable
+          return until(() => unavailable >= before + answers)
+        }),
+    }
 
     const fibers = yield* Effect.forEach(Array(workers), () => Effect.forkChild(worker))
     yield* until(() => acknowledged >= wantedAround)
-    yield* fault
-    const mended = yield* Clock.currentTimeMillis
+    yield* fault(progress)
     const before = acknowledged
     yield* untilReady(client, ports()[0] ?? 0)
-    const recovery = (yield* Clock.currentTimeMillis) - mended
     yield* until(() => acknowledged >= Math.max(wanted, before + wantedAround))
     stopping = true
     yield* Effect.forEach(fibers, (fiber) => Fiber.await(fiber))
-    const report: Report = {
-      journeys,
-      acknowledged,
-      unavailable,
-      lost,
-      violations,
-      slowest,
-      recovery,
-    }
+    const report: Report = { journeys, acknowledged, unavailable, lost, violations }
     return report
   },
   Effect.timeout("5 minutes"),

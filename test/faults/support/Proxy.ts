@@ -3,6 +3,7 @@
  */
 import { connect, createServer, type Socket } from "node:net"
 import { Effect } from "effect"
+import type { ConnectionParameters } from "../../../src/database/ConnectionParameters.ts"
 
 export type Behaviour =
   /** Passes everything on. */
@@ -18,16 +19,19 @@ export interface Proxy {
   readonly port: number
   readonly behave: (behaviour: Behaviour) => Effect.Effect<void>
   /** Where new connections lead to from now on. */
-  readonly aim: (port: number) => Effect.Effect<void>
+  readonly aim: (server: ConnectionParameters) => Effect.Effect<void>
   /** Resets every connection there is. */
   readonly reset: Effect.Effect<void>
   /** Ends what the server says on every connection there is, and goes on listening to the client. */
   readonly halfClose: Effect.Effect<void>
 }
 
-/** Listens before a port of this machine until the scope closes. */
-export const make = Effect.fnUntraced(function* (targetPort: number) {
-  let target = targetPort
+const addressOf = ({ host = "127.0.0.1", port = 5432 }: ConnectionParameters) =>
+  host.startsWith("/") ? { path: `${host}/.s.PGSQL.${port}` } : { host, port: Number(port) }
+
+/** Listens before a server of this machine until the scope closes. */
+export const make = Effect.fnUntraced(function* (connection: ConnectionParameters) {
+  let target = addressOf(connection)
   let behaviour: Behaviour = { _tag: "Pass" }
   const pairs = new Set<{ readonly client: Socket; readonly server: Socket; lost: boolean }>()
 
@@ -36,7 +40,7 @@ export const make = Effect.fnUntraced(function* (targetPort: number) {
       client.resetAndDestroy()
       return
     }
-    const server = connect({ host: "127.0.0.1", port: target })
+    const server = connect(target)
     const pair = { client, server, lost: false }
     pairs.add(pair)
     // What went into a blackhole never comes out: the connection stays dead when the network is back.
@@ -80,9 +84,9 @@ export const make = Effect.fnUntraced(function* (targetPort: number) {
       Effect.sync(() => {
         behaviour = next
       }),
-    aim: (port) =>
+    aim: (server) =>
       Effect.sync(() => {
-        target = port
+        target = addressOf(server)
       }),
     reset: Effect.sync(() => {
       for (const { client, server } of pairs) {

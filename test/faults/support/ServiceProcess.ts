@@ -14,13 +14,17 @@ const apiKeys = JSON.stringify([
   { name: "faults", sha256: createHash("sha256").update(apiKey).digest("hex"), scopes: ["*"] },
 ])
 
-/** `DATABASE_URL` of a database, or of the proxy at another port before it. */
-export const databaseUrl = (connection: ConnectionParameters, port = connection.port) => {
-  const { username, password, host, database } = connection
+/** `DATABASE_URL` of a database, or of the proxy before it at a port of this machine. */
+export const databaseUrl = (connection: ConnectionParameters, proxyPort?: number) => {
+  const { username, password, database } = connection
+  const { host, port } = proxyPort === undefined
+    ? connection
+    : { host: "127.0.0.1", port: proxyPort }
   const secret = Redacted.isRedacted(password)
     ? `:${encodeURIComponent(String(Redacted.value(password)))}`
     : ""
-  return `postgres://${username}${secret}@${host}:${port}/${database}?sslmode=disable`
+  const server = encodeURIComponent(String(host))
+  return `postgres://${username}${secret}@${server}:${port}/${database}?sslmode=disable`
 }
 
 export class ServiceNotStarted

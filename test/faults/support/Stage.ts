@@ -25,7 +25,7 @@ export const make = Effect.fnUntraced(function* (
   connection: ConnectionParameters,
   variables: Record<string, string> = {},
 ) {
-  const proxy = yield* Proxy.make(Number(connection.port))
+  const proxy = yield* Proxy.make(connection)
   const url = ServiceProcess.databaseUrl(connection, proxy.port)
   const service = yield* ServiceProcess.start({ DATABASE_URL: url, ...variables })
   const client = yield* makeClient
