@@ -130,7 +130,7 @@ layer(TestDatabase.layerRepositories)("an outage", (it) => {
       const sql = yield* SqlClient.SqlClient
       const error = yield* Effect.andThen(
         sql`SET LOCAL statement_timeout = '20ms'`,
-        sql`SELECT pg_sleep(60)`,
+        sql`SELECT pg_sleep(3600)`,
       ).pipe(sql.withTransaction, interpretErrors(), Effect.flip)
       assert.strictEqual(error.code, "57014")
     }))

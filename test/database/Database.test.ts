@@ -1,6 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Redacted } from "effect"
+import { Deferred, Duration, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ConnectionParameters } from "../../src/database/ConnectionParameters.ts"
 import * as Database from "../../src/database/Database.ts"
@@ -58,15 +58,19 @@ describe("Database", () => {
   it.effect("opens no more connections than it may", () =>
     Effect.gen(function* () {
       const connection = yield* serverConnection
-      const pids = yield* Effect.gen(function* () {
+      const pids = new Set<unknown>()
+      const both = yield* Deferred.make<void>()
+      yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
-        return yield* Effect.forEach(
-          Array.from({ length: 12 }),
-          () => sql<{ readonly pid: number }>`SELECT pg_backend_pid() AS pid, pg_sleep(0.01)`,
-          { concurrency: "unbounded" },
-        )
+        // Each keeps its connection until there are two.
+        const use = sql.withTransaction(Effect.gen(function* () {
+          const [row] = yield* sql`SELECT pg_backend_pid() AS pid`
+          if (pids.add(row?.["pid"]).size === 2) yield* Deferred.succeed(both, undefined)
+          yield* Deferred.await(both)
+        }))
+        yield* Effect.replicateEffect(use, 12, { concurrency: "unbounded" })
       }).pipe(Effect.provide(Database.layer({ connection, maxConnections: 2 })))
-      assert.strictEqual(new Set(pids.flat().map(({ pid }) => pid)).size, 2)
+      assert.strictEqual(pids.size, 2)
     }))
 
   it.effect("opens connections beside a pool with its settings, and only when they are needed", () =>
@@ -100,9 +104,9 @@ describe("Database", () => {
   it.effect("ends a statement that takes too long", () =>
     Effect.gen(function* () {
       const connection = yield* serverConnection
-      const error = yield* Effect.flip(SqlClient.SqlClient.use((sql) => sql`SELECT pg_sleep(60)`))
+      const error = yield* Effect.flip(SqlClient.SqlClient.use((sql) => sql`SELECT pg_sleep(3600)`))
         .pipe(Effect.provide(
-          Database.layer({ connection, statementTimeout: Duration.millis(20) }),
+          Database.layer({ connection, statementTimeout: Duration.seconds(1) }),
         ))
       assert.strictEqual(error.reason._tag, "StatementTimeoutError")
     }))

@@ -1,7 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
 import { existsSync } from "node:fs"
-import { createServer } from "node:net"
 import { Effect, FileSystem, Layer, Option, Path, Redacted, Schedule } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { SqlClient } from "effect/sql"
@@ -15,18 +14,13 @@ import { TestDatabase } from "../support/TestDatabase.ts"
 /** Where Debian's package puts it. */
 const program = "/usr/sbin/pgbouncer"
 
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    const port = typeof address === "object" && address !== null ? address.port : 0
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
-
 const valueOf = (secret: unknown) =>
   Redacted.isRedacted(secret) ? String(Redacted.value(secret)) : ""
 
-/** A pooler in transaction mode with two server connections; gives the URL of the test's database. */
+/**
+ * A pooler in transaction mode with two server connections, at a socket in a directory of its own;
+ * gives the URL of the test's database.
+ */
 const startPooler = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -34,9 +28,8 @@ const startPooler = Effect.gen(function* () {
   const { connection } = yield* TestDatabase
   const { host, port: serverPort, database, username = "", password } = connection
   const directory = yield* fs.makeTempDirectoryScoped({ prefix: "latchkey-pgbouncer-" })
-  // As root it becomes another user, who has to read its files.
-  yield* fs.chmod(directory, 0o755)
-  const port = yield* freePort
+  // As root it becomes another user, who has to read its files and to make the socket.
+  yield* fs.chmod(directory, 0o777)
   const users = path.join(directory, "users.txt")
   yield* fs.writeFileString(users, `"${username}" "${valueOf(password)}"\n`)
   const config = path.join(directory, "pgbouncer.ini")
@@ -46,9 +39,9 @@ const startPooler = Effect.gen(function* () {
       "[databases]",
       `${database} = host=${host} port=${serverPort} dbname=${database} user=${username}`,
       "[pgbouncer]",
-      "listen_addr = 127.0.0.1",
-      `listen_port = ${port}`,
-      "unix_socket_dir =",
+      "listen_addr =",
+      "listen_port = 6432",
+      `unix_socket_dir = ${directory}`,
       "auth_type = trust",
       `auth_file = ${users}`,
       "pool_mode = transaction",
@@ -62,7 +55,8 @@ const startPooler = Effect.gen(function* () {
       stderr: "ignore",
     }),
   )
-  return `postgres://${username}@127.0.0.1:${port}/${database}?sslmode=disable&pgbouncer=true`
+  const socket = encodeURIComponent(directory)
+  return `postgres://${username}@${socket}:6432/${database}?sslmode=disable&pgbouncer=true`
 })
 
 const Pooled = Layer.mergeAll(UserRepository.layer, RefreshTokenRepository.layer).pipe(
@@ -72,7 +66,7 @@ const Pooled = Layer.mergeAll(UserRepository.layer, RefreshTokenRepository.layer
       const { parameters } = yield* DatabaseUrl.parse(Redacted.make(url))
       const database = Database.layer({ connection: parameters, maxConnections: 8 })
       yield* Effect.scoped(Layer.build(Layer.fresh(database))).pipe(
-        Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 100 }),
+        Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 1_000 }),
       )
       return database
     })),

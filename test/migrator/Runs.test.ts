@@ -37,7 +37,7 @@ const up = Scratch.use(({ migrate }) => migrate((migrator) => migrator.up()))
 
 const sleeping = `
   SELECT pid FROM pg_stat_activity
-  WHERE datname = current_database() AND query LIKE '%pg_sleep(60)%' AND state = 'active'
+  WHERE datname = current_database() AND query LIKE '%pg_sleep(3600)%' AND state = 'active'
     AND query NOT LIKE '%pg_stat_activity%'`
 
 describe("runs of migrate", () => {
@@ -72,12 +72,12 @@ describe("runs of migrate", () => {
       yield* write({
         "0001_first.sql": "CREATE TABLE whole ();",
         "0002_second.sql":
-          `${header}CREATE TABLE half (); SELECT pg_sleep(60); CREATE TABLE rest ();`,
+          `${header}CREATE TABLE half (); SELECT pg_sleep(3600); CREATE TABLE rest ();`,
       })
       const handle = yield* run("migrateDirectory.ts", [directory])
       const [pid] = yield* until(sleeping)
       yield* handle.kill({ killSignal: "SIGKILL" })
-      // PostgreSQL notices by itself that the client is gone, long before the minute is over.
+      // PostgreSQL notices by itself that the client is gone, long before the hour is over.
       yield* until(`SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ${pid})`)
       assert.deepStrictEqual(yield* column("SELECT id FROM latchkey_migrations"), [1])
       assert.deepStrictEqual(yield* column("SELECT to_regclass('half')::text"), [half])
@@ -129,7 +129,7 @@ describe("runs of migrate", () => {
   it.live("wait for one that is under way no longer than they are told", () =>
     Effect.gen(function* () {
       const { write, migrate, column } = yield* Scratch
-      yield* write({ "0001_a.sql": "SELECT pg_sleep(60)" })
+      yield* write({ "0001_a.sql": "SELECT pg_sleep(3600)" })
       const other = yield* Effect.forkChild(up)
       const [pid] = yield* until(sleeping)
       const error = yield* Effect.flip(migrate((migrator) => migrator.up({ wait: "100 millis" })))

@@ -8,7 +8,8 @@ import { UserRepository } from "../../src/repositories/UserRepository.ts"
 import { aSavedUser } from "../support/saved.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
-const rows = 200_000
+/** More than two batches of a deletion. */
+const rows = 25_000
 
 /** What years of use leave behind: expired, revoked and rotated tokens, attempts, 20 live tokens. */
 const fill = (userId: UserId, email: string) =>

@@ -146,11 +146,10 @@ layer(TestService)("addresses", (it) => {
 
   it.effect("of one client have one count, in whatever form they are given", () =>
     Effect.gen(function* () {
-      const last = Math.floor(Math.random() * 0xffff).toString(16)
       const forms = [
-        `2001:db8:ffff::${last}`,
-        `2001:DB8:FFFF:0:0:0:0:${last.toUpperCase()}`,
-        `2001:0db8:ffff:0000:0000:0000:0000:${last.padStart(4, "0")}`,
+        "2001:db8:ffff::a7f",
+        "2001:DB8:FFFF:0:0:0:0:A7F",
+        "2001:0db8:ffff:0000:0000:0000:0000:0a7f",
       ]
       const mapped = ["198.51.100.77", "::ffff:198.51.100.77", "::FFFF:c633:644d"]
       for (const group of [forms, mapped]) {

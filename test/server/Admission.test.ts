@@ -3,6 +3,7 @@ import { Deferred, Duration, Effect, Fiber, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { assertProblem } from "../support/answers.ts"
 import { call, get, post } from "../support/calls.ts"
+import { eventually } from "../support/EmbeddedServer.ts"
 import { testService } from "../support/TestService.ts"
 
 const newUser = () => ({
@@ -86,7 +87,10 @@ describe("admission", () => {
           assertProblem(answer, 503, "database-unavailable")
           assert.match(answer.headers["retry-after"] ?? "", /^[1-9]\d*$/)
           yield* waiting(0)
-          assert.strictEqual((yield* post("/v1/users", newUser())).status, 201)
+          // Each has as little time as the one before, which a busy machine may need for itself.
+          yield* eventually(
+            Effect.map(post("/v1/users", newUser()), ({ status }) => status === 201),
+          )
         }))
 
       it.effect("a clean-up may take longer than other answers", () =>

@@ -94,7 +94,7 @@ describe.runIf(isLinux)("the server of a service that died", () => {
       const lines = yield* Effect.scoped(
         Effect.andThen(start(dataDir), fs.readFileString(pidFile)),
       )
-      const bystander = yield* spawnAsOwner(dataDir, ["/bin/sleep", "60"])
+      const bystander = yield* spawnAsOwner(dataDir, ["/bin/sleep", "3600"])
       yield* fs.writeFileString(pidFile, lines.replace(/^\d+/, String(bystander.pid)))
 
       yield* session(dataDir, "SELECT 1")
