@@ -1,23 +1,26 @@
 import { Effect } from "effect"
 import * as Problem from "../api/problems.ts"
 
-/** Which problem tells a client of which error: the only place where errors meet status codes. */
+/**
+ * The problem of each error of the domain. `detail` is the error's message where that says more than
+ * the problem's title.
+ */
 const problems = {
   CredentialsMissing: (detail: string) => new Problem.CredentialsMissing({ detail }),
-  DatabaseUnavailable: (detail: string) => new Problem.DatabaseUnavailable({ detail }),
-  EmailTaken: (detail: string) => new Problem.EmailTaken({ detail }),
+  DatabaseUnavailable: () => new Problem.DatabaseUnavailable({}),
+  EmailTaken: () => new Problem.EmailTaken({}),
   ExpiryNotInFuture: (message: string) =>
     new Problem.InvalidRequest({ errors: [{ path: "expiresAt", message }] }),
-  GoogleIdTaken: (detail: string) => new Problem.GoogleIdTaken({ detail }),
+  GoogleIdTaken: () => new Problem.GoogleIdTaken({}),
   IdempotencyKeyReused: (detail: string) => new Problem.IdempotencyKeyReused({ detail }),
-  RefreshTokenExpired: (detail: string) => new Problem.RefreshTokenExpired({ detail }),
-  RefreshTokenNotFound: (detail: string) => new Problem.RefreshTokenNotFound({ detail }),
+  RefreshTokenExpired: () => new Problem.RefreshTokenExpired({}),
+  RefreshTokenNotFound: () => new Problem.RefreshTokenNotFound({}),
   RefreshTokenReused: (detail: string) => new Problem.RefreshTokenReused({ detail }),
-  RefreshTokenRevoked: (detail: string) => new Problem.RefreshTokenRevoked({ detail }),
+  RefreshTokenRevoked: () => new Problem.RefreshTokenRevoked({}),
   SelfRotation: (message: string) =>
     new Problem.InvalidRequest({ errors: [{ path: "tokenHash", message }] }),
-  TokenHashTaken: (detail: string) => new Problem.TokenHashTaken({ detail }),
-  UserNotFound: (detail: string) => new Problem.UserNotFound({ detail }),
+  TokenHashTaken: () => new Problem.TokenHashTaken({}),
+  UserNotFound: () => new Problem.UserNotFound({}),
   VersionMismatch: (detail: string) => new Problem.PreconditionFailed({ detail }),
 }
 type Problems = typeof problems
