@@ -11,17 +11,24 @@ import { Admission } from "./Admission.ts"
 import { Authorization, RequiredScope } from "./Authorization.ts"
 import { CommonProblems } from "./CommonProblems.ts"
 import * as Problem from "./problems.ts"
-import { idempotencyKey, Minutes, withBodyExample } from "./requests.ts"
+import { Count, idempotencyKey, Minutes, withBodyExample } from "./requests.ts"
 
-const AttemptJson = LoginAttempt.json.annotate({ identifier: "LoginAttempt" })
+const AttemptJson = LoginAttempt.json.annotate({
+  identifier: "LoginAttempt",
+  description: "An attempt to sign in",
+})
 
-const Count = Schema.Struct({ count: Schema.Int })
+const FailureCount = Schema.Struct({ count: Count })
+  .annotate({ identifier: "FailureCount", description: "Failed attempts in the window" })
 
 export class LoginAttemptsApi extends HttpApiGroup.make("loginAttempts")
   .add(
     HttpApiEndpoint.post("create", "/v1/login-attempts", {
       headers: idempotencyKey(LoginAttemptId),
-      payload: LoginAttempt.insert.annotate({ identifier: "NewLoginAttempt" }),
+      payload: LoginAttempt.insert.annotate({
+        identifier: "NewLoginAttempt",
+        description: "A login attempt to record",
+      }),
       success: AttemptJson.pipe(HttpApiSchema.status(201)),
       error: [
         Problem.ReferencedUserNotFound,
@@ -29,7 +36,11 @@ export class LoginAttemptsApi extends HttpApiGroup.make("loginAttempts")
         ...Problem.BodyProblems,
       ],
     })
-      .annotate(OpenApi.Summary, "Keep a login attempt")
+      .annotate(OpenApi.Summary, "Record a login attempt")
+      .annotate(
+        OpenApi.Description,
+        "The attempt stays when its user is deleted, without the user's id.",
+      )
       .annotate(
         OpenApi.Transform,
         withBodyExample({
@@ -44,10 +55,14 @@ export class LoginAttemptsApi extends HttpApiGroup.make("loginAttempts")
     HttpApiEndpoint.get("countByUser", "/v1/users/:id/login-attempts/recent-failures", {
       params: { id: UserId },
       query: { minutes: Minutes },
-      success: Count,
+      success: FailureCount,
       error: Problem.UserNotFound,
     })
-      .annotate(OpenApi.Summary, "Count a user's failures of the last minutes")
+      .annotate(OpenApi.Summary, "Count a user's recent failures")
+      .annotate(
+        OpenApi.Description,
+        "Counts the failed attempts that named the user's id, by the database's clock.",
+      )
       .annotate(RequiredScope, "attempts:read"),
     HttpApiEndpoint.get("countByOrigin", "/v1/login-attempts/recent-failures", {
       query: {
@@ -55,11 +70,13 @@ export class LoginAttemptsApi extends HttpApiGroup.make("loginAttempts")
         ipAddress: Schema.optionalKey(IpAddress),
         minutes: Minutes,
       },
-      success: Count,
+      success: FailureCount,
     })
+      .annotate(OpenApi.Summary, "Count recent failures by e-mail address, IP address or both")
       .annotate(
-        OpenApi.Summary,
-        "Count the failures of the last minutes by e-mail address, IP address or both",
+        OpenApi.Description,
+        "Counts failed attempts by the database's clock, whether or not there is an account. At " +
+          "least one of `email` and `ipAddress` is required; both together narrow.",
       )
       .annotate(RequiredScope, "attempts:read"),
   )
@@ -67,5 +84,8 @@ export class LoginAttemptsApi extends HttpApiGroup.make("loginAttempts")
   .middleware(Admission)
   .middleware(Authorization)
   .annotateMerge(
-    OpenApi.annotations({ title: "Login attempts", description: "Login attempts and counters" }),
+    OpenApi.annotations({
+      title: "Login attempts",
+      description: "A record of login attempts, and counts of failed ones",
+    }),
   ) {}

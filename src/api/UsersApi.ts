@@ -20,10 +20,10 @@ import {
   withOptionalBody,
 } from "./requests.ts"
 
-const UserJson = User.json.annotate({ identifier: "User" })
+const UserJson = User.json.annotate({ identifier: "User", description: "A user account" })
 const UserWithETag = HttpApiSchema.WithHeaders(UserJson, ETag)
 
-/** What a password check needs: the only answer that carries a hash. */
+/** What a password check needs: the only response with a password hash. */
 const Credentials = Schema.Struct({
   userId: UserId,
   email: Schema.String,
@@ -31,7 +31,7 @@ const Credentials = Schema.Struct({
   passwordHash: Schema.NullOr(Schema.String),
   googleId: Schema.NullOr(Schema.String),
   isActive: Schema.Boolean,
-}).annotate({ identifier: "Credentials" })
+}).annotate({ identifier: "Credentials", description: "What a password check needs" })
 
 const ById = { id: UserId }
 const ByEmail = { email: Email }
@@ -40,7 +40,7 @@ export class UsersApi extends HttpApiGroup.make("users")
   .add(
     HttpApiEndpoint.post("create", "/v1/users", {
       headers: idempotencyKey(UserId),
-      payload: User.insert.annotate({ identifier: "NewUser" }),
+      payload: User.insert.annotate({ identifier: "NewUser", description: "A user to create" }),
       success: HttpApiSchema.WithHeaders(UserJson.pipe(HttpApiSchema.status(201)), {
         ...Location,
         ...ETag,
@@ -55,6 +55,11 @@ export class UsersApi extends HttpApiGroup.make("users")
     })
       .annotate(OpenApi.Summary, "Create a user")
       .annotate(
+        OpenApi.Description,
+        "One e-mail address, whatever its case, and one Google id belong to one user. If both are " +
+          "taken the problem is `email-taken`.",
+      )
+      .annotate(
         OpenApi.Transform,
         withBodyExample({
           email: "ada@example.com",
@@ -66,9 +71,13 @@ export class UsersApi extends HttpApiGroup.make("users")
       .annotate(RequiredScope, "users:write"),
     HttpApiEndpoint.get("list", "/v1/users", {
       query: PageQuery,
-      success: pageOf(UserJson),
+      success: pageOf("UserPage", UserJson),
     })
       .annotate(OpenApi.Summary, "List users, the oldest first")
+      .annotate(
+        OpenApi.Description,
+        "In pages. Users that exist throughout are listed exactly once.",
+      )
       .annotate(RequiredScope, "users:read"),
     HttpApiEndpoint.get("getById", "/v1/users/:id", {
       params: ById,
@@ -76,39 +85,51 @@ export class UsersApi extends HttpApiGroup.make("users")
       error: Problem.UserNotFound,
     })
       .annotate(OpenApi.Summary, "Get a user")
+      .annotate(OpenApi.Description, "The response never has the password hash.")
       .annotate(RequiredScope, "users:read"),
     HttpApiEndpoint.get("getByEmail", "/v1/users/by-email/:email", {
       params: ByEmail,
       success: UserWithETag,
       error: Problem.UserNotFound,
     })
-      .annotate(OpenApi.Summary, "Get the user of an e-mail address, in whatever case")
+      .annotate(OpenApi.Summary, "Get the user with an e-mail address")
+      .annotate(OpenApi.Description, "The case of the address makes no difference.")
       .annotate(RequiredScope, "users:read"),
     HttpApiEndpoint.get("getByGoogleId", "/v1/users/by-google-id/:googleId", {
       params: { googleId: GoogleId },
       success: UserWithETag,
       error: Problem.UserNotFound,
     })
-      .annotate(OpenApi.Summary, "Get the user of a Google id")
+      .annotate(OpenApi.Summary, "Get the user with a Google id")
+      .annotate(OpenApi.Description, "Google ids are case-sensitive.")
       .annotate(RequiredScope, "users:read"),
     HttpApiEndpoint.get("getCredentials", "/v1/users/:id/credentials", {
       params: ById,
       success: Credentials,
       error: Problem.UserNotFound,
     })
-      .annotate(OpenApi.Summary, "Get what a password check needs")
+      .annotate(OpenApi.Summary, "Get a user's credentials")
+      .annotate(OpenApi.Description, "With the password hash, for a password check by the caller.")
       .annotate(RequiredScope, "credentials:read"),
     HttpApiEndpoint.get("getCredentialsByEmail", "/v1/users/by-email/:email/credentials", {
       params: ByEmail,
       success: Credentials,
       error: Problem.UserNotFound,
     })
-      .annotate(OpenApi.Summary, "Get what a password check needs, by e-mail address")
+      .annotate(OpenApi.Summary, "Get the credentials of the user with an e-mail address")
+      .annotate(
+        OpenApi.Description,
+        "With the password hash, for a password check by the caller. The case of the address " +
+          "makes no difference.",
+      )
       .annotate(RequiredScope, "credentials:read"),
     HttpApiEndpoint.patch("update", "/v1/users/:id", {
       params: ById,
       headers: ifMatch,
-      payload: User.update.annotate({ identifier: "UserChanges" }),
+      payload: User.update.annotate({
+        identifier: "UserChanges",
+        description: "Changes to a user",
+      }),
       success: UserWithETag,
       error: [
         Problem.UserNotFound,
@@ -119,7 +140,12 @@ export class UsersApi extends HttpApiGroup.make("users")
         ...Problem.BodyProblems,
       ],
     })
-      .annotate(OpenApi.Summary, "Change a user: absent stays, null clears, a value sets")
+      .annotate(OpenApi.Summary, "Change a user")
+      .annotate(
+        OpenApi.Description,
+        "A property that is absent stays, null clears it, and a value sets it. The result as a " +
+          "whole must be valid, or nothing is changed. `If-Match` makes the change conditional.",
+      )
       .annotate(
         OpenApi.Transform,
         flow(withOptionalBody, withBodyExample({ fullName: null, isActive: false })),
@@ -128,10 +154,14 @@ export class UsersApi extends HttpApiGroup.make("users")
     HttpApiEndpoint.delete("delete", "/v1/users/:id", {
       params: ById,
       headers: ifMatch,
-      success: HttpApiSchema.NoContent,
+      success: HttpApiSchema.NoContent.annotate({ description: "The user is deleted" }),
       error: [Problem.UserNotFound, Problem.PreconditionFailed],
     })
-      .annotate(OpenApi.Summary, "Delete a user and its refresh tokens; login attempts stay")
+      .annotate(OpenApi.Summary, "Delete a user and their refresh tokens")
+      .annotate(
+        OpenApi.Description,
+        "Login attempts stay, without the user's id. `If-Match` makes the deletion conditional.",
+      )
       .annotate(RequiredScope, "users:write").annotate(LongRunning, true),
   )
   .middleware(CommonProblems)

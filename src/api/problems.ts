@@ -1,159 +1,169 @@
 /**
- * Every error answer of the API, as problem details (RFC 9457).
+ * Every error response of the API, as problem details (RFC 9457).
  */
 import { Schema } from "effect"
 import { HttpApiError } from "effect/http-api"
 
-const base = "https://latchkey.dev/problems/"
+/** What the `type` of every problem begins with. */
+export const problemBase = "https://latchkey.dev/problems/"
 
 /** One thing that is wrong with a request: where, as a dotted path, and what was expected there. */
 export const InputError = Schema.Struct({ path: Schema.String, message: Schema.String })
-  .annotate({ identifier: "InputError" })
+  .annotate({ identifier: "InputError", description: "One thing that is wrong with a request" })
 export type InputError = typeof InputError.Type
 
 export class InvalidRequest extends HttpApiError.Problem<InvalidRequest>()(
   "InvalidRequest",
-  { type: `${base}invalid-request`, status: 400, title: "The request is invalid" },
+  { type: `${problemBase}invalid-request`, status: 400, title: "Invalid request" },
   { errors: Schema.Array(InputError) },
 ) {}
 
 export class Unauthorized extends HttpApiError.Problem<Unauthorized>()(
   "Unauthorized",
-  { type: `${base}unauthorized`, status: 401, title: "A valid API key is required" },
+  { type: `${problemBase}unauthorized`, status: 401, title: "Missing or unknown API key" },
 ) {}
 
 export class Forbidden extends HttpApiError.Problem<Forbidden>()(
   "Forbidden",
-  { type: `${base}forbidden`, status: 403, title: "The API key lacks a scope" },
+  { type: `${problemBase}forbidden`, status: 403, title: "API key without the required scope" },
 ) {}
 
 export class NotFound extends HttpApiError.Problem<NotFound>()(
   "NotFound",
-  { type: `${base}not-found`, status: 404, title: "There is nothing at this path" },
+  { type: `${problemBase}not-found`, status: 404, title: "Not found" },
 ) {}
 
 export class UserNotFound extends HttpApiError.Problem<UserNotFound>()(
   "UserNotFound",
-  { type: `${base}user-not-found`, status: 404, title: "There is no such user" },
+  { type: `${problemBase}user-not-found`, status: 404, title: "User not found" },
 ) {}
 
 /** The same fact about a user that a body names instead of the path. */
 export class ReferencedUserNotFound extends HttpApiError.Problem<ReferencedUserNotFound>()(
   "ReferencedUserNotFound",
-  { type: `${base}user-not-found`, status: 422, title: "There is no such user" },
+  { type: `${problemBase}user-not-found`, status: 422, title: "User not found" },
 ) {}
 
 export class RefreshTokenNotFound extends HttpApiError.Problem<RefreshTokenNotFound>()(
   "RefreshTokenNotFound",
-  { type: `${base}refresh-token-not-found`, status: 404, title: "There is no such refresh token" },
+  { type: `${problemBase}refresh-token-not-found`, status: 404, title: "Refresh token not found" },
 ) {}
 
 export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
   "MethodNotAllowed",
-  { type: `${base}method-not-allowed`, status: 405, title: "The path has no such method" },
+  { type: `${problemBase}method-not-allowed`, status: 405, title: "Method not allowed" },
 ) {}
 
 export class RequestTimeout extends HttpApiError.Problem<RequestTimeout>()(
   "RequestTimeout",
-  { type: `${base}request-timeout`, status: 408, title: "The request did not arrive in time" },
+  { type: `${problemBase}request-timeout`, status: 408, title: "Request timeout" },
 ) {}
 
 export class EmailTaken extends HttpApiError.Problem<EmailTaken>()(
   "EmailTaken",
-  { type: `${base}email-taken`, status: 409, title: "Another user has this e-mail address" },
+  { type: `${problemBase}email-taken`, status: 409, title: "E-mail address taken" },
 ) {}
 
 export class GoogleIdTaken extends HttpApiError.Problem<GoogleIdTaken>()(
   "GoogleIdTaken",
-  { type: `${base}google-id-taken`, status: 409, title: "Another user has this Google id" },
+  { type: `${problemBase}google-id-taken`, status: 409, title: "Google id taken" },
 ) {}
 
 export class TokenHashTaken extends HttpApiError.Problem<TokenHashTaken>()(
   "TokenHashTaken",
-  { type: `${base}token-hash-taken`, status: 409, title: "Another refresh token has this hash" },
+  { type: `${problemBase}token-hash-taken`, status: 409, title: "Token hash taken" },
 ) {}
 
 export class RefreshTokenReused extends HttpApiError.Problem<RefreshTokenReused>()(
   "RefreshTokenReused",
-  { type: `${base}refresh-token-reused`, status: 409, title: "The token was rotated before" },
+  { type: `${problemBase}refresh-token-reused`, status: 409, title: "Refresh token reused" },
 ) {}
 
 export class RefreshTokenRevoked extends HttpApiError.Problem<RefreshTokenRevoked>()(
   "RefreshTokenRevoked",
-  { type: `${base}refresh-token-revoked`, status: 409, title: "The token was revoked" },
+  { type: `${problemBase}refresh-token-revoked`, status: 409, title: "Refresh token revoked" },
 ) {}
 
 export class RefreshTokenExpired extends HttpApiError.Problem<RefreshTokenExpired>()(
   "RefreshTokenExpired",
-  { type: `${base}refresh-token-expired`, status: 410, title: "The token has expired" },
+  { type: `${problemBase}refresh-token-expired`, status: 410, title: "Refresh token expired" },
 ) {}
 
 export class PreconditionFailed extends HttpApiError.Problem<PreconditionFailed>()(
   "PreconditionFailed",
-  { type: `${base}precondition-failed`, status: 412, title: "The user is in another version" },
+  {
+    type: `${problemBase}precondition-failed`,
+    status: 412,
+    title: "Precondition failed: the user has changed",
+  },
 ) {}
 
 export class BodyTooLarge extends HttpApiError.Problem<BodyTooLarge>()(
   "BodyTooLarge",
-  { type: `${base}body-too-large`, status: 413, title: "The body is too large" },
+  { type: `${problemBase}body-too-large`, status: 413, title: "Request body too large" },
 ) {}
 
 export class UnsupportedMediaType extends HttpApiError.Problem<UnsupportedMediaType>()(
   "UnsupportedMediaType",
-  { type: `${base}unsupported-media-type`, status: 415, title: "The body must be JSON" },
+  {
+    type: `${problemBase}unsupported-media-type`,
+    status: 415,
+    title: "Unsupported media type or encoding: the body must be plain JSON",
+  },
 ) {}
 
 export class ExpectationFailed extends HttpApiError.Problem<ExpectationFailed>()(
   "ExpectationFailed",
-  {
-    type: `${base}expectation-failed`,
-    status: 417,
-    title: "The service does not do what the Expect header asks for",
-  },
+  { type: `${problemBase}expectation-failed`, status: 417, title: "Unsupported Expect header" },
 ) {}
 
 export class CredentialsMissing extends HttpApiError.Problem<CredentialsMissing>()(
   "CredentialsMissing",
   {
-    type: `${base}credentials-missing`,
+    type: `${problemBase}credentials-missing`,
     status: 422,
-    title: "The provider's credentials are missing",
+    title: "Missing credentials of the provider",
   },
 ) {}
 
 export class IdempotencyKeyReused extends HttpApiError.Problem<IdempotencyKeyReused>()(
   "IdempotencyKeyReused",
-  {
-    type: `${base}idempotency-key-reused`,
-    status: 422,
-    title: "The key belongs to another request",
-  },
+  { type: `${problemBase}idempotency-key-reused`, status: 422, title: "Idempotency key reused" },
 ) {}
 
 export class HeadersTooLarge extends HttpApiError.Problem<HeadersTooLarge>()(
   "HeadersTooLarge",
-  { type: `${base}headers-too-large`, status: 431, title: "The headers are too large" },
+  { type: `${problemBase}headers-too-large`, status: 431, title: "Request headers too large" },
 ) {}
 
 export class InternalError extends HttpApiError.Problem<InternalError>()(
   "InternalError",
-  { type: `${base}internal-error`, status: 500, title: "The service made a mistake" },
+  { type: `${problemBase}internal-error`, status: 500, title: "Internal server error" },
 ) {}
 
 export class DatabaseUnavailable extends HttpApiError.Problem<DatabaseUnavailable>()(
   "DatabaseUnavailable",
-  { type: `${base}database-unavailable`, status: 503, title: "The database is unavailable" },
+  { type: `${problemBase}database-unavailable`, status: 503, title: "Database unavailable" },
 ) {}
 
 export class Overloaded extends HttpApiError.Problem<Overloaded>()(
   "Overloaded",
-  { type: `${base}overloaded`, status: 503, title: "The service is overloaded" },
+  { type: `${problemBase}overloaded`, status: 503, title: "Service overloaded" },
 ) {}
 
 export class NotReady extends HttpApiError.Problem<NotReady>()(
   "NotReady",
-  { type: `${base}not-ready`, status: 503, title: "The service is not ready" },
+  { type: `${problemBase}not-ready`, status: 503, title: "Service not ready" },
 ) {}
 
-/** What can be wrong with any body before it is looked at. */
+/** What can go wrong with any request, also before it reaches its endpoint. */
+export const AnyRequestProblems = [
+  InvalidRequest,
+  RequestTimeout,
+  ExpectationFailed,
+  HeadersTooLarge,
+  InternalError,
+] as const
+
+/** What can be wrong with any body before it is decoded. */
 export const BodyProblems = [BodyTooLarge, UnsupportedMediaType] as const

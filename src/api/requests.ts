@@ -6,16 +6,15 @@ import { Effect, Schema, SchemaTransformation, Struct } from "effect"
 const withDefault = <S extends Schema.Top>(schema: S, value: S["Encoded"]) =>
   schema.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
 
-/** A whole number in a query, digits only; described where the OpenAPI document looks, as text. */
-const wholeNumber = ({ what, maximum, fallback }: {
-  readonly what: string
+/** A whole number from 1 in a query, digits only. */
+const wholeNumber = ({ maximum, fallback }: {
   readonly maximum: number
   readonly fallback: number
 }) =>
   withDefault(
     Schema.String.check(
       Schema.isPattern(/^[0-9]{1,9}$/u, { expected: "a whole number in digits" }),
-    ).annotate({ description: `${what}, 1 to ${maximum}, default ${fallback}` }).pipe(
+    ).pipe(
       Schema.decodeTo(
         Schema.Int.check(Schema.isBetween({ minimum: 1, maximum })),
         SchemaTransformation.numberFromString,
@@ -26,34 +25,34 @@ const wholeNumber = ({ what, maximum, fallback }: {
 
 /** How a list is read: part by part. */
 export const PageQuery = {
-  limit: wholeNumber({ what: "Items a page", maximum: 100, fallback: 50 }),
-  cursor: Schema.optionalKey(Schema.String).annotateKey({
-    description: "nextCursor of the page before",
-  }),
+  limit: wholeNumber({ maximum: 100, fallback: 50 }),
+  cursor: Schema.optionalKey(Schema.String),
 }
 
-/** A list's part; `nextCursor` continues it and is null at its end. */
-export const pageOf = <S extends Schema.Top>(item: S) =>
+/** A list's part, as the component `name`; `nextCursor` continues it and is null at its end. */
+export const pageOf = <S extends Schema.Top>(name: string, item: S) =>
   Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.NullOr(Schema.String) })
+    .annotate({ identifier: name, description: "A page of a list" })
 
-/** The window of a counter. */
-export const Minutes = wholeNumber({
-  what: "Length of the window",
-  maximum: 43_200,
-  fallback: 15,
-})
+/** How many rows there were of something. */
+export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The age from which a clean-up deletes. */
-export const olderThanDays = (days: number) =>
+/** The window of a counter, in minutes. */
+export const Minutes = wholeNumber({ maximum: 43_200, fallback: 15 })
+
+/** The age from which a clean-up deletes, as the component `name`. */
+export const olderThanDays = (name: string, days: number) =>
   Schema.Struct({
     olderThanDays: withDefault(
-      Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 36_500 })),
+      Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 36_500 }))
+        .annotate({ default: days }),
       days,
-    ).annotateKey({ description: `Days of 24 hours, 0 to 36500, default ${days}` }),
-  })
+    ),
+  }).annotate({ identifier: name, description: "What to delete" })
 
 /** The body of an action that takes nothing: `{}`, or no body at all. */
 export const NoProperties = Schema.Record(Schema.String, Schema.Never)
+  .annotate({ identifier: "NoProperties", description: "Nothing: `{}`, or no body at all" })
 
 /** For `OpenApi.Transform`: no body at all is `{}`, where every property is optional. */
 export const withOptionalBody = (operation: Record<string, unknown>) => ({
@@ -63,17 +62,11 @@ export const withOptionalBody = (operation: Record<string, unknown>) => ({
 
 /** `Idempotency-Key`, which becomes the created row's id. */
 export const idempotencyKey = <Id extends Schema.Top>(id: Id) => ({
-  "idempotency-key": Schema.optionalKey(id).annotateKey({
-    description: "Becomes the row's id; the same request again answers as the first one did",
-  }),
+  "idempotency-key": Schema.optionalKey(id),
 })
 
 /** `If-Match` (RFC 9110, 13.1.1). */
-export const ifMatch = {
-  "if-match": Schema.optionalKey(Schema.String).annotateKey({
-    description: "The change is made only if the user has one of these entity tags",
-  }),
-}
+export const ifMatch = { "if-match": Schema.optionalKey(Schema.String) }
 
 const JsonBody = Schema.Struct({
   content: Schema.Struct({
@@ -95,5 +88,5 @@ export const withBodyExample =
 /** Where a created row is. */
 export const Location = { location: Schema.String }
 
-/** The version of the user that is answered. */
+/** The version of the user in the response. */
 export const ETag = { etag: Schema.String }

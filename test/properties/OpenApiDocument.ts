@@ -48,12 +48,15 @@ const toParameter = (document: JsonObject) => (given: Json): Parameter => {
   }
 }
 
-const toResponse = (given: JsonObject): Response => ({
-  content: schemasOf(objectAt(given.content)),
-  requiredHeaders: Object.entries(objectAt(given.headers))
-    .filter(([, header]) => objectAt(header).required === true)
-    .map(([name]) => name),
-})
+const toResponse = (document: JsonObject, given: Json): Response => {
+  const { content, headers } = resolve(document, objectAt(given))
+  return {
+    content: schemasOf(objectAt(content)),
+    requiredHeaders: Object.entries(objectAt(headers))
+      .filter(([, header]) => objectAt(header).required === true)
+      .map(([name]) => name),
+  }
+}
 
 const bodyOf = (document: JsonObject, operation: JsonObject) => {
   const schema = schemasOf(objectAt(objectAt(operation.requestBody).content)).get(
@@ -78,7 +81,8 @@ export const operationsOf = (document: JsonObject): ReadonlyArray<DocumentedOper
         needsBody: objectAt(operation.requestBody).required === true,
         responses: new Map(
           Object.entries(objectAt(operation.responses))
-            .map(([status, response]) => [Number(status), toResponse(objectAt(response))]),
+            .filter(([status]) => status !== "default")
+            .map(([status, response]) => [Number(status), toResponse(document, response)]),
         ),
       }]
     })

@@ -27,8 +27,21 @@ const isStorableJson = (value: Json): boolean =>
     ? Object.values(value).every(isStorableJson)
     : true
 
+/** What a text in a path or a query stands for, by its schema; none where it cannot. */
+const valueOf = ({ type }: JsonObject, text: string): Option.Option<Json> => {
+  switch (type) {
+    case "integer":
+      return /^\d{1,9}$/.test(text) ? Option.some(Number(text)) : Option.none()
+    case "boolean":
+      return text === "true" || text === "false" ? Option.some(text === "true") : Option.none()
+    default:
+      return Option.some(text)
+  }
+}
+
 const isValidText = (document: JsonObject, schema: JsonObject, text: string) =>
-  isStorable(text) && matches(document, schema, text)
+  isStorable(text) &&
+  Option.exists(valueOf(schema, text), (value) => matches(document, schema, value))
 
 /** The reasons for which a request must be refused, as the statuses that say so. */
 export const mustBeRefusedWith = (

@@ -56,8 +56,6 @@ const examples: Readonly<Record<string, ReadonlyArray<string>>> = {
   "tokenHash": hashes,
   "exceptTokenHash": hashes,
   "ipAddress": ["192.0.2.1", "2001:DB8:0::1", "::ffff:192.0.2.1"],
-  "minutes": ["1", "15", "43200"],
-  "limit": ["1", "2", "50", "100"],
   "if-match": ["*", `"1"`, `W/"1", "2"`],
 }
 

@@ -63,6 +63,22 @@ const googleIds = [
 ]
 
 layer(TestService)("paths and queries", (it) => {
+  it.effect("find a token under its base64 hash only where the slashes are percent-encoded", () =>
+    Effect.gen(function* () {
+      const tokenHash = `${aTokenHash()}/a+b=`
+      yield* createToken({ tokenHash })
+      const path = "/v1/refresh-tokens"
+      assertProblem(yield* get(`${path}/${tokenHash}`), 404, "not-found")
+      assertJson(yield* get(`${path}/${tokenHash.replace("/", "%2F")}`), 200)
+      assertJson(yield* get(`${path}/${encodeURIComponent(tokenHash)}`), 200)
+      // Hexadecimal digits and base64url are the same either way.
+      for (const safe of ["0123456789abcdef", "-_Az09"].map((end) => aTokenHash() + end)) {
+        yield* createToken({ tokenHash: safe })
+        assert.strictEqual(encodeURIComponent(safe), safe)
+        assertJson(yield* get(`${path}/${safe}`), 200)
+      }
+    }))
+
   it.effect("find a user under exactly the percent-encoded e-mail address", () =>
     Effect.gen(function* () {
       const domain = `@${anEmail().split("@")[0]}.example.com`

@@ -1,0 +1,189 @@
+/**
+ * What the properties, parameters and headers of the API mean, word by word: the OpenAPI document
+ * says it wherever a word occurs. A word that means something else in one schema or place has an
+ * entry of its own there, such as `NewUser.isActive` or `path.id`.
+ */
+import type { Json } from "./json.ts"
+
+export interface Meaning {
+  readonly description: string
+  readonly examples?: ReadonlyArray<Json>
+  /** What an absent property is taken for. */
+  readonly default?: Json
+}
+
+const userId = "6f1c1a52-7f3b-4d0e-9c65-0a4d1f2b7c11"
+const hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+const instant = "2027-01-31T12:00:00.000Z"
+const later = "2099-01-31T12:00:00.000Z"
+
+const newExpiry: Meaning = {
+  description: "When the token expires: RFC 3339 with an offset or `Z`, years 1 to 9999, in the " +
+    "future by the database's clock; digits finer than a millisecond are cut",
+  examples: [later],
+}
+
+export const glossary: Readonly<Record<string, Meaning>> = {
+  // Users
+  "path.id": { description: "Id of the user", examples: [userId] },
+  "User.id": { description: "Id of the user, random", examples: [userId] },
+  "userId": { description: "Id of the user", examples: [userId] },
+  "email": {
+    description: "E-mail address in ASCII (internationalized domains as A-labels), at most 254 " +
+      "characters, neither trimmed nor changed. Addresses that differ only in case are the same",
+    examples: ["Ada@example.com"],
+  },
+  "fullName": { description: "Name of the person", examples: ["Ada Lovelace"] },
+  "passwordHash": {
+    description: "What a password hasher returned, in any format; never the password",
+    examples: ["$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaGhhc2g"],
+  },
+  "authProvider": {
+    description: "How the account signs in: `email` needs a passwordHash, `google` a googleId",
+    examples: ["email"],
+  },
+  "googleId": {
+    description: "Google's `sub` claim, case-sensitive",
+    examples: ["110169484474386276334"],
+  },
+  "isActive": {
+    description: "Whether the account is active; what follows from it is the caller's to decide",
+    examples: [true],
+  },
+  "NewUser.isActive": {
+    description: "Whether the account is active; what follows from it is the caller's to decide",
+    examples: [true],
+    default: true,
+  },
+  "createdAt": { description: "When the row was created", examples: [instant] },
+  "updatedAt": {
+    description: "When the user last changed; a change that changes nothing leaves it",
+    examples: [instant],
+  },
+
+  // Refresh tokens
+  "RefreshToken.id": {
+    description: "Id of the refresh token, which begins with the time (UUID version 7)",
+    examples: ["0197a3c5-5c2e-7c1b-9d3f-2f6d3a1e8b70"],
+  },
+  "tokenHash": {
+    description: "What the caller made of the token, compared exactly. Use hexadecimal digits or " +
+      "base64url: the hash is part of paths, where the `/` of base64 has to be `%2F`, and a client " +
+      "that does not encode path segments never finds the token",
+    examples: [hash],
+  },
+  "exceptTokenHash": {
+    description: "Hash of a valid token of the user that stays as it is; any other spares nothing",
+    examples: [hash],
+  },
+  "expiresAt": { description: "When the token expires", examples: [later] },
+  "NewRefreshToken.expiresAt": newExpiry,
+  "Successor.expiresAt": newExpiry,
+  "revokedAt": {
+    description: "When the token was revoked or rotated, null before that; it never changes again",
+    examples: [null],
+  },
+  "isValid": {
+    description: "Whether the token was neither revoked nor expired when it was read, by the " +
+      "database's clock",
+    examples: [true],
+  },
+  "userAgent": {
+    description: "What the client says it is; cut after 1,024 characters",
+    examples: ["Mozilla/5.0"],
+  },
+  "ipAddress": {
+    description: "One IP address without port, zone or prefix length, in any usual spelling; " +
+      "stored in canonical form (RFC 5952), an IPv4-mapped one as the IPv4 address",
+    examples: ["192.0.2.1"],
+  },
+  "revoked": { description: "How many tokens were revoked", examples: [2] },
+
+  // Login attempts
+  "LoginAttempt.id": {
+    description: "Id of the login attempt, which begins with the time (UUID version 7)",
+    examples: ["0197a3c5-5c2e-7c1b-9d3f-2f6d3a1e8b71"],
+  },
+  "LoginAttempt.userId": {
+    description: "Id of the user, null if none was named or the user was deleted since",
+    examples: [userId],
+  },
+  "success": { description: "Whether the attempt succeeded", examples: [false] },
+  "failureReason": { description: "Why the attempt failed", examples: ["wrong password"] },
+  "attemptedAt": {
+    description: "When the attempt was recorded, by the database's clock",
+    examples: [instant],
+  },
+  "count": { description: "How many failed attempts there were, exactly", examples: [3] },
+  "minutes": { description: "Length of the window that ends now, in minutes", examples: [15] },
+  "query.email": {
+    description: "Counts failures of this e-mail address, in whatever case",
+    examples: ["ada@example.com"],
+  },
+  "query.ipAddress": {
+    description: "Counts failures from this IP address, in whatever spelling",
+    examples: ["192.0.2.1"],
+  },
+
+  // Lists and maintenance
+  "items": { description: "The rows of this page, the oldest first" },
+  "nextCursor": {
+    description: "Continues the list as the query parameter `cursor`; null at its end",
+    examples: [null],
+  },
+  "limit": { description: "Rows on a page, at most", examples: [50] },
+  "cursor": {
+    description: "`nextCursor` of the page before; without one, the list begins",
+  },
+  "active": {
+    description:
+      "`true` lists the valid tokens, `false` the revoked and expired ones; both without",
+    examples: [true],
+  },
+  "olderThanDays": {
+    description: "Age in days of 24 hours from which rows are deleted: of tokens since they " +
+      "expired, of login attempts since they were recorded",
+    examples: [30],
+  },
+  "deleted": { description: "How many rows were deleted", examples: [1200] },
+
+  // Health
+  "Health.status": { description: "Always `ok`", examples: ["ok"] },
+
+  // Problems
+  "type": { description: "Identifies the problem; clients decide by it" },
+  "title": { description: "The problem in words, for people; the wording may change" },
+  "status": { description: "The status of the response" },
+  "detail": { description: "More about this occurrence, where there is more to say" },
+  "errors": { description: "What is wrong with the request, place by place; at most 20 places" },
+  "InputError.path": {
+    description: "The place as a dotted path of property names, or the part of the request",
+    examples: ["expiresAt"],
+  },
+  "InputError.message": {
+    description: "What was expected there; what was sent is not repeated",
+    examples: [
+      "Expected an RFC 3339 date and time with an offset, years 1 to 9999",
+    ],
+  },
+
+  // Headers
+  "idempotency-key": {
+    description: "Becomes the id of the row. The same request again creates nothing and returns " +
+      "201 with the row as it is then; another request with the key is 422",
+    examples: ["3f0c7d1e-4b5a-4c6d-8e7f-9a0b1c2d3e4f"],
+  },
+  "if-match": {
+    description: "Entity tags: the change is made only if the user has one of them, and is 412 " +
+      "otherwise (RFC 9110, 13.1.1)",
+    examples: ['"42"'],
+  },
+  "location": { description: "Path of the row that was created" },
+  "etag": {
+    description: "Version of the user, another one after every change; for `If-Match`",
+    examples: ['"42"'],
+  },
+  "allow": { description: "The methods of the path, on 405", examples: ["GET, HEAD"] },
+  "www-authenticate": { description: "The authentication scheme", examples: ["Bearer"] },
+  "retry-after": { description: "Seconds after which to try again", examples: [1] },
+}
