@@ -2,9 +2,10 @@
  * Logs, and traces where somebody listens.
  */
 import { NodeServices } from "@effect/platform-node"
-import { Cause, Console, Effect, Layer, Logger, Option, References } from "effect"
+import { Cause, Console, Effect, Layer, Logger, Option, References, Tracer } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { Otlp } from "effect/observability"
+import { tracerWithoutWords } from "./database/spanned.ts"
 import { type Explained, sentenceOf } from "./reportFailure.ts"
 import { loadLogging, Settings } from "./Settings.ts"
 
@@ -52,6 +53,9 @@ export const reportEnd = Effect.fnUntraced(
   Effect.provide(NodeServices.layer),
 )
 
+/** Spans of statements that no repository makes, without the server's words as well. */
+const withoutWords = Layer.effect(Tracer.Tracer, Effect.map(Effect.tracer, tracerWithoutWords))
+
 /** As `LOG_FORMAT`, `LOG_LEVEL` and `OTEL_EXPORTER_OTLP_ENDPOINT` say. */
 export const layer = Layer.unwrap(
   Effect.gen(function* () {
@@ -60,14 +64,17 @@ export const layer = Layer.unwrap(
       // A span that nobody collects costs time for nothing.
       onNone: () => Layer.merge(logging, Layer.succeed(References.TracerEnabled, false)),
       onSome: (url) =>
-        Otlp.layerJson({
-          baseUrl: url.href.replace(/\/$/, ""),
-          // Threads export for themselves, and their series must not be taken for one.
-          resource: {
-            serviceName: "latchkey",
-            attributes: { "service.instance.id": crypto.randomUUID() },
-          },
-        }).pipe(Layer.provide(FetchHttpClient.layer), Layer.provideMerge(logging)),
+        Layer.provideMerge(
+          withoutWords,
+          Otlp.layerJson({
+            baseUrl: url.href.replace(/\/$/, ""),
+            // Threads export for themselves, and their series must not be taken for one.
+            resource: {
+              serviceName: "latchkey",
+              attributes: { "service.instance.id": crypto.randomUUID() },
+            },
+          }).pipe(Layer.provide(FetchHttpClient.layer), Layer.provideMerge(logging)),
+        ),
     })
   }),
 )

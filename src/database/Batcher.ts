@@ -7,10 +7,10 @@
  * of calls share the load, each kind by itself would make many small batches; so while much else is
  * going on, a few calls wait a little for more of their kind.
  */
-import { Context, Effect, Option } from "effect"
+import { Context, Effect, Option, Tracer } from "effect"
 import type { SqlClient } from "effect/sql"
 import { matchTransaction } from "./matchTransaction.ts"
-import { spanned } from "./spanned.ts"
+import { spanned, tracerWithoutWords } from "./spanned.ts"
 
 export interface BatcherOptions<Call, A, E> {
   readonly sql: SqlClient.SqlClient
@@ -65,7 +65,11 @@ export const Load = Context.Reference("latchkey/database/Batcher/Load", {
 export const make = Effect.fnUntraced(function* <Call, A, E>(
   { sql, name, alone, together }: BatcherOptions<Call, A, E>,
 ) {
-  const runFork = Effect.runForkWith(yield* Effect.context())
+  const runFork = Effect.runForkWith(Context.add(
+    yield* Effect.context(),
+    Tracer.Tracer,
+    tracerWithoutWords(yield* Effect.tracer),
+  ))
   const load = yield* Load
   let waiting: Array<Waiting<Call, A, E>> = []
   let underWay: object | undefined

@@ -128,6 +128,26 @@ const unexpectedShape = ({ issue }: Schema.SchemaError) => {
   return new UnexpectedDatabaseError({ code: null, constraint: null, message })
 }
 
+/**
+ * What a statement failed with, for spans: the SQLSTATE and the constraint, and of a connection that
+ * failed the system's error code.
+ */
+export class StatementFailed extends Data.Error<{ readonly message: string }> {
+  override readonly name = "SqlError"
+}
+
+/**
+ * What traces and logs may hold of an error: nothing that the server said in words. A message, a
+ * detail, a hint or a context can hold the row, if only because a trigger of an operator raises it.
+ */
+export const withoutWords = (error: unknown): unknown => {
+  if (Schema.isSchemaError(error)) return unexpectedShape(error)
+  if (!SqlError.isSqlError(error)) return error
+  const constraint = constraintOf(error)
+  const words = [error.reason._tag, codeOf(error), constraint === null ? null : `on ${constraint}`]
+  return new StatementFailed({ message: words.filter(Predicate.isNotNull).join(" ") })
+}
+
 const isUnavailable = (error: SqlError.SqlError, code: string | null): boolean =>
   error.reason._tag === "ConnectionError" ||
   error.reason._tag === "AuthenticationError" ||

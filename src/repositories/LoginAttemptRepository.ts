@@ -163,16 +163,13 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
 
       const { countByUser, countByOrigin } = yield* makeFailureCounters(sql)
 
-      const deleteOld = Effect.fn("LoginAttemptRepository.deleteOld")(
-        (olderThanDays: number = 90, options: CleanUpOptions = {}) =>
-          deleteInBatches(sql, {
-            table: "login_attempts",
-            column: "attempted_at",
-            olderThanDays,
-            ...options,
-          }),
-        interpretErrors(),
-      )
+      const deleteOld = (olderThanDays: number = 90, options: CleanUpOptions = {}) =>
+        deleteInBatches(sql, {
+          table: "login_attempts",
+          column: "attempted_at",
+          olderThanDays,
+          ...options,
+        }).pipe(interpretErrors())
 
       return LoginAttemptRepository.of({
         create,
@@ -184,7 +181,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
           "LoginAttemptRepository.countRecentFailuresFrom",
           (origin, minutes = 15) => countByOrigin(origin, minutes),
         ),
-        deleteOld,
+        deleteOld: spanned("LoginAttemptRepository.deleteOld", deleteOld),
       })
     }),
   )

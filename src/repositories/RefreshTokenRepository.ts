@@ -174,7 +174,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
         execute: (id) => sql`SELECT id FROM public.users WHERE id = ${id}`,
       })
 
-      const revokeAllForUser = Effect.fn("RefreshTokenRepository.revokeAllForUser")(
+      const revokeAllForUser = Effect.fnUntraced(
         function* (userId: UserId, options?: { readonly exceptTokenHash?: TokenHash | undefined }) {
           const user = yield* lockUser(userId)
           if (Option.isNone(user)) return yield* new UserNotFound()
@@ -185,18 +185,15 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
         interpretErrors(),
       )
 
-      const deleteExpired = Effect.fn("RefreshTokenRepository.deleteExpired")(
-        (olderThanDays: number = 7, options: CleanUpOptions = {}) =>
-          deleteInBatches(sql, {
-            table: "refresh_tokens",
-            column: "expires_at",
-            olderThanDays,
-            ...options,
-          }),
-        interpretErrors(),
-      )
+      const deleteExpired = (olderThanDays: number = 7, options: CleanUpOptions = {}) =>
+        deleteInBatches(sql, {
+          table: "refresh_tokens",
+          column: "expires_at",
+          olderThanDays,
+          ...options,
+        }).pipe(interpretErrors())
 
-      const listForUser = Effect.fn("RefreshTokenRepository.listForUser")(function* (
+      const listForUser = Effect.fnUntraced(function* (
         userId: UserId,
         { active, limit, after }: ListOptions,
       ) {
@@ -223,9 +220,9 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
         create: yield* makeCreateRefreshToken(sql),
         revoke: yield* makeRevoke(sql),
         rotate: yield* makeRotate(sql),
-        revokeAllForUser,
-        deleteExpired,
-        listForUser,
+        revokeAllForUser: spanned("RefreshTokenRepository.revokeAllForUser", revokeAllForUser),
+        deleteExpired: spanned("RefreshTokenRepository.deleteExpired", deleteExpired),
+        listForUser: spanned("RefreshTokenRepository.listForUser", listForUser),
       })
     }),
   )

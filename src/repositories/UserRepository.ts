@@ -145,7 +145,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         return yield* Option.isSome(user) ? new VersionMismatch() : new UserNotFound()
       })
 
-      const update = Effect.fn("UserRepository.update")(function* (
+      const update = Effect.fnUntraced(function* (
         id: UserId,
         changes: typeof User.update.Type,
         precondition: Precondition = {},
@@ -162,7 +162,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         return Option.isSome(updated) ? updated.value : yield* explainMiss(id, precondition)
       })
 
-      const delete_ = Effect.fn("UserRepository.delete")(function* (
+      const delete_ = Effect.fnUntraced(function* (
         id: UserId,
         precondition: Precondition = {},
       ) {
@@ -170,7 +170,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         if (Option.isNone(removed)) return yield* explainMiss(id, precondition)
       })
 
-      const list = Effect.fn("UserRepository.list")(function* (
+      const list = Effect.fnUntraced(function* (
         { limit, after }: { readonly limit: number; readonly after?: Place | undefined },
       ) {
         const rows = yield* findPage({ ...startAfter(after), limit: limit + 1 }).pipe(
@@ -188,9 +188,9 @@ export class UserRepository extends Context.Service<UserRepository, {
         ),
         getByGoogleId: spanned("UserRepository.getByGoogleId", getByGoogleId),
         create: yield* makeCreateUser(sql, preferEmailTaken),
-        update,
-        delete: delete_,
-        list,
+        update: spanned("UserRepository.update", update),
+        delete: spanned("UserRepository.delete", delete_),
+        list: spanned("UserRepository.list", list),
       })
     }),
   )

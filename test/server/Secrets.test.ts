@@ -3,6 +3,7 @@ import { Effect, Layer, References } from "effect"
 import { SqlClient } from "effect/sql"
 import { type Answer, assertProblem } from "../support/answers.ts"
 import { aGoogleUserBody, aSuccessorBody, aTokenBody, aUserBody } from "../support/bodies.ts"
+import { atOnce } from "../support/atOnce.ts"
 import { call, get, patch, post } from "../support/calls.ts"
 import { CapturedTelemetry } from "../support/CapturedTelemetry.ts"
 import { keyWith, testService } from "../support/TestService.ts"
@@ -187,21 +188,65 @@ ways.forEach(([way, Captured]) =>
         yield* assertNothingTold
       }))
 
-    it.effect("are not told when the database itself tells of them in detail and hint", () =>
+    it.effect("are not told when the database itself tells of them in words", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
-        const { logs } = yield* CapturedTelemetry
+        const { logs, spans } = yield* CapturedTelemetry
+        const { json: { id } } = yield* post("/v1/users", aSecretUser())
+        const token = aSecretToken(id)
+        yield* post("/v1/refresh-tokens", token)
+        const tokenPath = `/v1/refresh-tokens/${token["tokenHash"]}`
         yield* sql`
         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-          RAISE EXCEPTION 'refused' USING DETAIL = NEW::text, HINT = NEW::text;
+          RAISE EXCEPTION '%', COALESCE(NEW, OLD)::text
+          USING DETAIL = COALESCE(NEW, OLD)::text, HINT = COALESCE(NEW, OLD)::text;
         END $$`
-        yield* sql`CREATE TRIGGER tell BEFORE INSERT ON users FOR EACH ROW
-        WHEN (NEW.full_name LIKE '% tell') EXECUTE FUNCTION tell()`
-        const answer = yield* post("/v1/users", aSecretUser({ fullName: `${aSecret()} tell` }))
-        assertProblem(answer, 500, "internal-error")
-        assertSilent(answer)
+        for (const table of ["users", "refresh_tokens", "login_attempts"]) {
+          yield* sql`
+          CREATE TRIGGER tell BEFORE INSERT OR UPDATE OR DELETE ON ${sql(table)}
+          FOR EACH ROW EXECUTE FUNCTION tell()`
+        }
+        const attempt = () => ({
+          userId: id,
+          email: anAddress(),
+          ipAddress: "192.0.2.1",
+          userAgent: aSecret(),
+          success: false,
+        })
+        // Alone, in groups, with a key, and as parts of transactions.
+        const withKey = () => ({ headers: { "idempotency-key": crypto.randomUUID() } })
+        const answers = yield* atOnce(
+          Array.from({ length: 4 }).flatMap(() => [
+            post("/v1/users", aSecretUser()),
+            post("/v1/users", aSecretUser(), withKey()),
+            patch(`/v1/users/${id}`, { passwordHash: aSecret() }),
+            call("DELETE", `/v1/users/${id}`),
+            post("/v1/refresh-tokens", aSecretToken(id)),
+            post("/v1/refresh-tokens", aSecretToken(id), withKey()),
+            post(`${tokenPath}/rotate`, aSuccessorBody({ tokenHash: aSecret() })),
+            post(`${tokenPath}/revoke`, {}),
+            post(`/v1/users/${id}/refresh-tokens/revoke`, {}),
+            post("/v1/login-attempts", attempt()),
+            post("/v1/login-attempts", attempt(), withKey()),
+          ]),
+        )
+        // Of two at once, the second waits, and is then sent alone.
+        const pairs = yield* Effect.forEach([
+          () => post("/v1/users", aSecretUser()),
+          () => post("/v1/refresh-tokens", aSecretToken(id)),
+          () => post("/v1/login-attempts", attempt()),
+        ], (send) => atOnce([send(), send()]))
+        for (const answer of [...answers, ...pairs.flat()]) {
+          assertProblem(answer, 500, "internal-error")
+          assertSilent(answer)
+        }
+        for (const table of ["users", "refresh_tokens", "login_attempts"]) {
+          yield* sql`DROP TRIGGER tell ON ${sql(table)}`
+        }
+        yield* sql`DROP FUNCTION tell`
         assert.include(yield* logs, "P0001")
+        if (yield* References.TracerEnabled) assert.include(yield* spans, "P0001")
         yield* assertNothingTold
       }))
 

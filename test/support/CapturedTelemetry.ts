@@ -9,7 +9,11 @@ const describe = (span: Tracer.Span) =>
     JSON.stringify([...span.attributes], (_, value) =>
       typeof value === "bigint" ? String(value) : value),
     span.status._tag === "Ended" && Exit.isFailure(span.status.exit)
-      ? Cause.pretty(span.status.exit.cause)
+      // As exporters print it, with what each error was caused by and whatever else it has.
+      ? Cause.prettyErrors(span.status.exit.cause, { includeCauseInStack: true })
+        .map((error) =>
+          `${error.stack} ${Deno.inspect(error, { depth: 20 })}`
+        ).join("\n")
       : "",
   ].join(" ")
 
