@@ -8,10 +8,11 @@
  * the database, who applies the migrations as well. A scratch schema under another name would not do:
  * migrations may name `public`.
  */
-import { Data, Deferred, Effect, Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Catalogue from "./Catalogue.ts"
 import type { CatalogueEntry } from "./Catalogue.ts"
+import { discarding } from "./discarding.ts"
 import { MigrationFile } from "./MigrationFile.ts"
 import * as Script from "./Script.ts"
 import { restore } from "./Session.ts"
@@ -42,21 +43,6 @@ export class Difference extends Schema.Class<Difference>("Difference")({
         inLine(" ", this.actual)
   }
 }
-
-class Discarded extends Data.TaggedError("Discarded") {}
-
-/** Runs an effect in a transaction that is rolled back, and gives its result. */
-const discarding = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>) {
-  const sql = yield* SqlClient.SqlClient
-  const result = yield* Deferred.make<A>()
-  yield* effect.pipe(
-    Effect.flatMap((value) => Deferred.succeed(result, value)),
-    Effect.andThen(new Discarded()),
-    sql.withTransaction,
-    Effect.catchTag("Discarded", () => Effect.void),
-  )
-  return yield* Deferred.await(result)
-})
 
 const blank = (script: string, start: number, end: number) =>
   script.slice(0, start) + script.slice(start, end).replace(/[^\n]/g, " ") + script.slice(end)

@@ -10,6 +10,7 @@
 import { Array, Effect, Order, Path, Schema } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import type { MigrationFile } from "./MigrationFile.ts"
+import * as ScriptRules from "./ScriptRules.ts"
 
 /** A statement that a rule objects to. */
 export class LintFinding extends Schema.Class<LintFinding>("LintFinding")({
@@ -89,6 +90,12 @@ const unreasoned = ({ file, script }: MigrationFile) =>
     ]
   })
 
+/** What keeps a file from being applied. */
+const inapplicable = (file: MigrationFile) =>
+  ScriptRules.violations(file).map(({ line, problem }) =>
+    new LintFinding({ file: file.file, line, rule: "cannot-be-applied", advice: problem })
+  )
+
 /** The findings in migrations, by file and line. Tables made in the same file are new: no finding. */
 export const run = Effect.fn("Lint.run")(
   function* (directory: string, files: ReadonlyArray<MigrationFile>) {
@@ -108,6 +115,6 @@ export const run = Effect.fn("Lint.run")(
     return Array.sortBy(
       Order.mapInput(Order.String, ({ file }: LintFinding) => file),
       Order.mapInput(Order.Number, ({ line }: LintFinding) => line),
-    )([...found, ...files.flatMap(unreasoned)])
+    )([...found, ...files.flatMap(unreasoned), ...files.flatMap(inapplicable)])
   },
 )

@@ -25,7 +25,8 @@ import * as MigrationDirectory from "./MigrationDirectory.ts"
 import type { MigrationFailed } from "./MigrationFailed.ts"
 import type { MigrationFile, MigrationFileInvalid } from "./MigrationFile.ts"
 import { explained, type MigrationsUnavailable } from "./MigrationsUnavailable.ts"
-import { type MigrationLocked, withSession } from "./Session.ts"
+import * as ScriptRules from "./ScriptRules.ts"
+import { type MigrationLocked, type SessionUnfit, withSession } from "./Session.ts"
 import * as Up from "./Up.ts"
 
 /** Why a database is not fit for this code. */
@@ -41,17 +42,23 @@ export class Migrator extends Context.Service<Migrator, {
   up(options?: Up.UpOptions): Effect.Effect<
     ReadonlyArray<Up.Applied>,
     | MigrationFailed
+    | MigrationFileInvalid
     | MigrationLocked
     | Up.MigrationUnknown
     | IndexInvalid
     | MigrationsTampered
     | DatabaseAhead
+    | SessionUnfit
     | MigrationsUnavailable
   >
   /** What `up` would apply; fails where `up` would refuse to begin. Changes nothing. */
   plan(options?: Pick<Up.UpOptions, "to">): Effect.Effect<
     ReadonlyArray<MigrationFile>,
-    Up.MigrationUnknown | MigrationsTampered | DatabaseAhead | MigrationsUnavailable
+    | MigrationFileInvalid
+    | MigrationsTampered
+    | DatabaseAhead
+    | MigrationsUnavailable
+    | Up.MigrationUnknown
   >
   /** How the database stands to the files. Changes nothing and waits for no lock. */
   readonly status: Effect.Effect<Comparison, MigrationsUnavailable>
@@ -60,7 +67,7 @@ export class Migrator extends Context.Service<Migrator, {
   /** How the schema differs from what the applied migrations make. Changes nothing. */
   readonly drift: Effect.Effect<
     ReadonlyArray<Drift.Difference>,
-    MigrationFailed | MigrationsTampered | MigrationsUnavailable
+    MigrationFailed | MigrationsTampered | SessionUnfit | MigrationsUnavailable
   >
   /** Records the migrations up to a number as applied, if the schema is what they make. */
   baseline(to: number): Effect.Effect<
@@ -68,8 +75,10 @@ export class Migrator extends Context.Service<Migrator, {
     | Baseline.AlreadyManaged
     | Baseline.SchemaDiffers
     | MigrationFailed
+    | MigrationFileInvalid
     | MigrationLocked
     | Up.MigrationUnknown
+    | SessionUnfit
     | MigrationsUnavailable
   >
   /**
@@ -149,6 +158,7 @@ const make = Effect.fnUntraced(function* (directory: string) {
     grant: Effect.fn("Migrator.grant")(Grant.grant, onClient, explained),
     baseline: Effect.fn("Migrator.baseline")((to) =>
       Up.upTo(files, to).pipe(
+        Effect.tap(ScriptRules.check),
         Effect.flatMap(Baseline.adopt),
         Up.exclusively(client, lockTimeout, wait),
       ), explained),

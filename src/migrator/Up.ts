@@ -15,6 +15,7 @@ import {
 import * as Ledger from "./Ledger.ts"
 import { isLockFailure, MigrationFailed } from "./MigrationFailed.ts"
 import type { MigrationFile } from "./MigrationFile.ts"
+import * as ScriptRules from "./ScriptRules.ts"
 import { acquireLock, MigrationLocked, withSession } from "./Session.ts"
 
 /** No migration has the number that was asked for. */
@@ -81,7 +82,9 @@ export const plan = Effect.fn("Up.plan")(
     const comparison = yield* examine(files)
     yield* refuseTampered(comparison)
     yield* refuseAhead(comparison)
-    return comparison.pending.filter((file) => wanted.includes(file))
+    const pending = comparison.pending.filter((file) => wanted.includes(file))
+    yield* ScriptRules.check(pending)
+    return pending
   },
 )
 

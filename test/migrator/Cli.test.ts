@@ -117,7 +117,7 @@ describe("migrate", () => {
       assert.strictEqual((yield* run()).stdout, "Applied 1 migration.")
     }).pipe(Effect.provide(Scratch.layer)))
 
-  it.live("new writes the next number from a template that applies", () =>
+  it.live("new writes the next number, from a template that applies once it has a statement", () =>
     Effect.gen(function* () {
       const { write, directory } = yield* Scratch
       const fs = yield* FileSystem.FileSystem
@@ -129,6 +129,11 @@ describe("migrate", () => {
       const index = yield* fs.readFileString(`${directory}/0004_phone_index.sql`)
       assert.match(index, /^-- no-transaction\n-- compatible-with: 0003\n/)
       assert.strictEqual((yield* run("new", "it's")).exitCode, 1)
+      const { exitCode, stderr } = yield* run("--to", "3")
+      assert.strictEqual(exitCode, 1)
+      assert.include(stderr, "0003_add_user_phone.sql can't be applied")
+      const template = yield* fs.readFileString(`${directory}/0003_add_user_phone.sql`)
+      yield* write({ "0003_add_user_phone.sql": `${template}SELECT 1;\n` })
       assert.strictEqual((yield* run("--to", "3")).exitCode, 0)
     }).pipe(Effect.provide([Scratch.layer, NodeServices.layer])))
 

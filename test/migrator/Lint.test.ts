@@ -46,6 +46,18 @@ describe("lint", () => {
       assert.deepStrictEqual(found, [])
     }))
 
+  it.live("finds what keeps a file from being applied", () =>
+    Effect.gen(function* () {
+      const found = yield* lint({
+        "0001_a.sql": "-- Nothing yet.\n",
+        "0002_b.sql": "-- no-transaction\nBEGIN;\nSELECT 1;\n",
+      })
+      assert.includeMembers(found, [
+        "0001_a.sql:1 cannot-be-applied",
+        "0002_b.sql:2 cannot-be-applied",
+      ])
+    }))
+
   it.live("accepts a finding with a reason only", () =>
     Effect.gen(function* () {
       const index = "-- squawk-ignore require-concurrent-index-creation\nCREATE INDEX i ON t (a);\n"

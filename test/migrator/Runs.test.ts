@@ -89,6 +89,74 @@ describe("runs of migrate", () => {
       assert.deepStrictEqual((yield* up).map(({ file }) => file.id), [2])
     }).pipe(Effect.scoped, Effect.provide([Scratch.layer, NodeServices.layer])))
 
+  it.live.each(
+    [
+      "CREATE INDEX CONCURRENTLY t_id ON t (id)",
+      "DROP INDEX CONCURRENTLY IF EXISTS t_old",
+      "VACUUM t",
+      "INSERT INTO t VALUES (7)",
+      "ALTER TABLE t ADD CONSTRAINT t_check CHECK (id > 0) NOT VALID",
+      "CREATE TABLE made ()",
+    ],
+  )(
+    "that are killed between a statement and its note go on from there: %s",
+    (statement) =>
+      Effect.gen(function* () {
+        const { write, directory, column, sql, connection } = yield* Scratch
+        yield* write({
+          "0001_t.sql": "CREATE TABLE t (id int); CREATE INDEX t_old ON t (id); " +
+            "CREATE TABLE gate (); CREATE TABLE note_gate ();",
+          // Makes the table of notes.
+          "0002_a.sql": "-- no-transaction\nSELECT 1;",
+        })
+        yield* up
+        yield* write({ "0003_b.sql": `-- no-transaction\nLOCK TABLE gate;\n${statement};` })
+
+        const opened = yield* Deferred.make<void>()
+        const gate = yield* sql`LOCK TABLE gate`.pipe(
+          Effect.andThen(Deferred.await(opened)),
+          sql.withTransaction,
+          Effect.forkChild,
+        )
+        const handle = yield* run("migrateDirectory.ts", [directory])
+        const waiting = (query: string) => `
+        SELECT pid FROM pg_stat_activity
+        WHERE datname = '${connection.database}' AND wait_event_type = 'Lock' AND query LIKE '${query}'`
+        yield* until(waiting("LOCK TABLE gate%"))
+        // Notes have to wait from here on, the first one, of the gate, excepted.
+        const killed = yield* Deferred.make<void>()
+        const noteOf = (position: number) => `
+        CREATE FUNCTION hold_note() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          IF NEW.position = ${position} THEN
+            LOCK TABLE public.note_gate;
+          END IF;
+          RETURN NEW;
+        END $$`
+        yield* sql.unsafe(noteOf(1))
+        yield* sql`
+        CREATE TRIGGER hold_note BEFORE INSERT ON latchkey_migration_steps
+        FOR EACH ROW EXECUTE FUNCTION hold_note()`
+        const note = yield* sql`LOCK TABLE note_gate`.pipe(
+          Effect.andThen(Deferred.await(killed)),
+          sql.withTransaction,
+          Effect.forkChild,
+        )
+        yield* Deferred.succeed(opened, undefined)
+        yield* Fiber.join(gate)
+        const [pid] = yield* until(waiting("%INSERT INTO public.latchkey_migration_steps%"))
+        yield* handle.kill({ killSignal: "SIGKILL" })
+        yield* until(`SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ${pid})`)
+        yield* Deferred.succeed(killed, undefined)
+        yield* Fiber.join(note)
+        yield* sql`DROP FUNCTION hold_note CASCADE`
+
+        assert.deepStrictEqual((yield* up).map(({ file }) => file.id), [3])
+        assert.isAtMost((yield* column("SELECT id FROM t")).length, 1)
+        assert.deepStrictEqual(yield* column("SELECT position FROM latchkey_migration_steps"), [])
+      }).pipe(Effect.scoped, Effect.provide([Scratch.layer, NodeServices.layer])),
+  )
+
   it.live("give up a lock after a while, so that others need not queue, and try again", () =>
     Effect.gen(function* () {
       const { write, migrate, sql } = yield* Scratch

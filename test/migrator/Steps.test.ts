@@ -133,4 +133,134 @@ CREATE TABLE public.kept AS SELECT * FROM seen;`,
       yield* up
       assert.deepStrictEqual(yield* column("SELECT who FROM kept"), ["pg_monitor"])
     }).pipe(Effect.provide(Scratch.layer)))
+
+  it.live.each([
+    "SET ROLE pg_monitor",
+    "SET SESSION AUTHORIZATION pg_monitor",
+    "SET SESSION AUTHORIZATION pg_monitor; SET ROLE pg_read_all_stats",
+    "SET default_transaction_read_only = on",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY, ISOLATION LEVEL SERIALIZABLE",
+    "SET search_path = pg_catalog",
+    "SET client_encoding = latin1",
+    "SET session_replication_role = replica",
+    "SET statement_timeout = '1h'; SET lock_timeout = '1h'",
+    "CREATE TEMPORARY TABLE latchkey_migrations (mine text)",
+    "DEALLOCATE ALL",
+    "DO $$ BEGIN SET ROLE pg_monitor; END $$",
+    "SELECT set_config('role', 'pg_monitor', false)",
+  ])("is recorded whatever it leaves set: %s", (leaves) =>
+    Effect.gen(function* () {
+      const { write, column, migrate } = yield* Scratch
+      yield* write({
+        ...table,
+        "0002_steps.sql": `-- no-transaction\nINSERT INTO t VALUES (5);\n${leaves};\nSELECT 1;`,
+        "0003_next.sql": "INSERT INTO t VALUES (6);",
+      })
+      yield* up
+      assert.deepStrictEqual(
+        yield* column("SELECT id FROM public.latchkey_migrations ORDER BY id"),
+        [1, 2, 3],
+      )
+      assert.deepStrictEqual(yield* column("SELECT id FROM t WHERE id > 4 ORDER BY id"), [5, 6])
+      assert.deepStrictEqual(yield* up, [])
+      assert.deepStrictEqual(yield* migrate((migrator) => migrator.verify), [])
+    }).pipe(Effect.provide(Scratch.layer)))
+
+  it.live("goes on as the role, and in the path, that it had where it failed", () =>
+    Effect.gen(function* () {
+      const { write, column } = yield* Scratch
+      const file = (last: string) => ({
+        "0001_steps.sql": `-- no-transaction
+CREATE TABLE seen (who text, path text);
+GRANT ALL ON seen TO pg_monitor;
+SET SESSION AUTHORIZATION pg_monitor;
+SET search_path = pg_catalog;
+INSERT INTO public.seen SELECT current_user, current_setting('search_path');
+${last};
+INSERT INTO public.seen SELECT current_user, current_setting('search_path');`,
+      })
+      yield* write(file("SELECT 1 / 0"))
+      assert.strictEqual((yield* upFails).line, 7)
+      yield* write(file("SELECT 1 / 1"))
+      yield* up
+      assert.deepStrictEqual(
+        yield* column("SELECT concat_ws(' ', who, path) FROM seen"),
+        ["pg_monitor pg_catalog", "pg_monitor pg_catalog"],
+      )
+    }).pipe(Effect.provide(Scratch.layer)))
+
+  it.live.each(
+    [
+      ["BEGIN", "committed by itself"],
+      ["COMMIT", "committed by itself"],
+      ["START TRANSACTION", "committed by itself"],
+      ["SAVEPOINT a", "committed by itself"],
+      ["DISCARD ALL", "use RESET"],
+      ["DROP INDEX CONCURRENTLY t_id", "IF EXISTS"],
+      ["CREATE INDEX CONCURRENTLY ON t (id)", "a name"],
+    ] as const,
+  )(
+    "is refused before any of it runs, with its line, for %s",
+    ([statement, advice]) =>
+      Effect.gen(function* () {
+        const { write, column } = yield* Scratch
+        yield* write({ ...table, "0002_steps.sql": `-- no-transaction\nSELECT 1;\n${statement};` })
+        const error = yield* Effect.flip(up)
+        assert.strictEqual(error._tag, "MigrationFileInvalid")
+        assert.include(error.message, "migrations/0002_steps.sql can't be applied (line 3)")
+        assert.include(error.message, advice)
+        assert.deepStrictEqual(yield* column("SELECT to_regclass('t')::text"), [null])
+      }).pipe(Effect.provide(Scratch.layer)),
+  )
+})
+
+describe("CREATE INDEX CONCURRENTLY", () => {
+  const create = "CREATE UNIQUE INDEX CONCURRENTLY t_id ON public.t USING btree " +
+    "((id + 1) DESC, id) INCLUDE (name) WITH (fillfactor = 70) WHERE t.id > 0"
+
+  const files = (statement = create) => ({
+    "0001_table.sql": `CREATE TABLE t (dropped int, id int, name text); CREATE TABLE u (id int);
+      ALTER TABLE t DROP COLUMN dropped;`,
+    "0002_steps.sql": `-- no-transaction\n${statement};`,
+  })
+
+  const oids = Scratch.use(({ column }) =>
+    column("SELECT oid::int FROM pg_class WHERE relname = 't_id'")
+  )
+
+  it.live("is done where the index is there already, as after a run that was killed", () =>
+    Effect.gen(function* () {
+      const { write, migrate, sql } = yield* Scratch
+      yield* write(files())
+      yield* migrate((migrator) => migrator.up({ to: 1 }))
+      yield* sql.unsafe(create)
+      const before = yield* oids
+      yield* up
+      assert.deepStrictEqual(yield* oids, before)
+    }).pipe(Effect.provide(Scratch.layer)))
+
+  it.live.each(
+    [
+      ["CREATE INDEX t_id ON t ((id + 1) DESC, id) INCLUDE (name)", "CREATE INDEX t_id"],
+      ["CREATE UNIQUE INDEX t_id ON t ((id + 1) DESC, id)", "CREATE UNIQUE INDEX t_id"],
+      ["CREATE UNIQUE INDEX t_id ON u (id)", "no index of t"],
+      ["CREATE TABLE t_id ()", "no index of t"],
+    ] as const,
+  )(
+    "is refused in words where its name is taken by %s",
+    ([other, words]) =>
+      Effect.gen(function* () {
+        const { write, migrate, sql, column } = yield* Scratch
+        for (const statement of [create, create.replace("CONCURRENTLY", "$& IF NOT EXISTS")]) {
+          yield* write(files(statement))
+          yield* migrate((migrator) => migrator.up({ to: 1 }))
+          if ((yield* oids).length === 0) yield* sql.unsafe(other)
+          const error = yield* upFails
+          assert.include(error.message, "public.t_id exists, and is not what this statement makes")
+          assert.include(error.message, words)
+          assert.strictEqual(error.line, 2)
+          assert.deepStrictEqual(yield* column("SELECT id FROM latchkey_migrations"), [1])
+        }
+      }).pipe(Effect.provide(Scratch.layer)),
+  )
 })

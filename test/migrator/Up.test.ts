@@ -95,6 +95,58 @@ DO $$ BEGIN INSERT INTO t VALUES ('done;'); END $$ -- $latchkey2`,
       assert.deepStrictEqual(others, [first])
     }).pipe(Effect.provide(Scratch.layer)))
 
+  it.live.each([
+    "SET ROLE pg_monitor",
+    "SET SESSION AUTHORIZATION pg_monitor",
+    "SET SESSION AUTHORIZATION pg_monitor; SET LOCAL ROLE pg_read_all_stats",
+    "SET default_transaction_read_only = on",
+    "SET TRANSACTION READ ONLY",
+    "SET LOCAL search_path = pg_catalog",
+    "SET client_encoding = latin1",
+    "SET session_replication_role = replica",
+    "SET LOCAL statement_timeout = '1ms'",
+    "CREATE TEMPORARY TABLE latchkey_migrations (mine text)",
+    "DEALLOCATE ALL",
+    "SELECT pg_advisory_unlock_all()",
+  ])("records a file whatever it leaves set: %s", (leaves) =>
+    Effect.gen(function* () {
+      const { write, column, migrate } = yield* Scratch
+      yield* write({
+        "0001_a.sql": `CREATE TABLE t (id int); INSERT INTO t VALUES (1); ${leaves};`,
+        "0002_b.sql": "INSERT INTO t VALUES (2);",
+      })
+      assert.deepStrictEqual(yield* up, ["0001_a.sql", "0002_b.sql"])
+      assert.deepStrictEqual(yield* column("SELECT id FROM t ORDER BY id"), [1, 2])
+      assert.deepStrictEqual(yield* appliedIds, [1, 2])
+      assert.deepStrictEqual(yield* migrate((migrator) => migrator.verify), [])
+    }).pipe(Effect.provide(Scratch.layer)))
+
+  it.live.each(["", "\n\n", "-- Nothing yet.\n", "/* SELECT 1; */ ;;", "-- no-transaction\n"])(
+    "applies nothing where a pending file holds no statement: %j",
+    (script) =>
+      Effect.gen(function* () {
+        const { write, migrate } = yield* Scratch
+        yield* write({ "0001_a.sql": "SELECT 1", "0002_b.sql": script })
+        const errors = yield* Effect.all([
+          Effect.flip(migrate((migrator) => migrator.up())),
+          Effect.flip(migrate((migrator) => migrator.plan())),
+          Effect.flip(migrate((migrator) => migrator.baseline(2))),
+        ])
+        for (const { message } of errors) {
+          assert.include(message, "migrations/0002_b.sql can't be applied (line 1)")
+          assert.include(message, "no statement")
+        }
+        assert.deepStrictEqual(
+          yield* migrate(({ status }) => status).pipe(
+            Effect.map(({ applied }) => applied),
+          ),
+          [],
+        )
+        // What comes before it can be applied.
+        yield* migrate((migrator) => migrator.up({ to: 1 }))
+      }).pipe(Effect.provide(Scratch.layer)),
+  )
+
   it.live("shows file, line and PostgreSQL's words, and leaves nothing of a failed file behind", () =>
     Effect.gen(function* () {
       const { write, column } = yield* Scratch
