@@ -88,6 +88,12 @@ export const definitions = {
     wants: aDuration,
     meaning: "How long a stop may take before what is left is cut off",
   }),
+  drainTime: variable(Schemas.duration, {
+    name: "DRAIN_TIME",
+    default: "1s",
+    wants: aDuration,
+    meaning: "How long a stop still takes requests, for balancers to learn of it from `/readyz`",
+  }),
   requestBodyLimit: variable(Schemas.byteSize, {
     name: "REQUEST_BODY_LIMIT",
     default: "256 KiB",
@@ -141,6 +147,12 @@ export const definitions = {
     default: "10s",
     wants: aDuration,
     meaning: "How long a client may take to send a request",
+  }),
+  responseTimeout: variable(Schemas.duration, {
+    name: "RESPONSE_TIMEOUT",
+    default: "30s",
+    wants: aDuration,
+    meaning: "How long a client may take none of an answer that is being sent to it",
   }),
   keepAliveTimeout: variable(Schemas.duration, {
     name: "KEEP_ALIVE_TIMEOUT",

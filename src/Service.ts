@@ -14,7 +14,7 @@ import { RefreshTokenRepository } from "./repositories/RefreshTokenRepository.ts
 import { UserRepository } from "./repositories/UserRepository.ts"
 import { ApiKeys } from "./server/ApiKeys.ts"
 import { developmentKeys } from "./server/DevelopmentKey.ts"
-import { makeCountdown } from "./server/Drain.ts"
+import { makeCountdown } from "./server/drain.ts"
 import { Maintenance } from "./server/Maintenance.ts"
 import { Metrics } from "./server/Metrics.ts"
 import { Readiness } from "./server/Readiness.ts"
@@ -37,9 +37,6 @@ const client = (settings: SettingsShape, connection: ConnectionParameters) =>
       idleInTransactionTimeout: settings.idleInTransactionTimeout,
     }),
   )
-
-/** A second in which a load balancer finds out, and clients in the midst of their work move on. */
-const drainTime = Duration.seconds(1)
 
 /** A database that an operator migrates: this service only looks whether that was done. */
 const external = (settings: SettingsShape, connection: ConnectionParameters) =>
@@ -150,10 +147,11 @@ const serverOptions = (settings: SettingsShape): Server.ServerOptions => ({
   headerLimit: settings.requestHeaderLimit,
   maxConnections: settings.maxConnections,
   requestTimeout: settings.requestTimeout,
+  responseTimeout: settings.responseTimeout,
   keepAliveTimeout: settings.keepAliveTimeout,
   maxRequestsInFlight: settings.maxRequestsInFlight,
   answerTimeout: settings.answerTimeout,
-  drainTime,
+  drainTime: settings.drainTime,
   // The rest is for closing connections, and the embedded server.
   shutdownTimeout: Duration.times(settings.shutdownTimeout, 0.9),
 })

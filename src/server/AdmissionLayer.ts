@@ -1,7 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { HttpMethod } from "effect/http"
 import { Admission, LongRunning } from "../api/Admission.ts"
-import { Overloaded } from "../api/problems.ts"
 import { InFlight } from "./InFlight.ts"
 
 /** Turns requests away when too many are in flight, and lets each have its time. */
@@ -15,14 +14,16 @@ export const AdmissionLayer = Layer.effect(
       const isLong = Context.get(endpoint.annotations, LongRunning)
       const isWrite = HttpMethod.hasBody(endpoint.method)
       return Effect.contextWith((context) =>
-        inFlight.isFull() ? Effect.fail(new Overloaded({})) : Effect.callback((resume) => {
+        Effect.callback((resume) => {
           const fiber = inFlight.start({
             name,
             isLong,
             effect: Effect.provideContext(httpEffect, context),
             answer: resume,
           })
-          return isWrite ? undefined : Effect.sync(() => fiber.interruptUnsafe())
+          return isWrite || fiber === undefined
+            ? undefined
+            : Effect.sync(() => fiber.interruptUnsafe())
         })
       )
     })

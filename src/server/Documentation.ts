@@ -19,6 +19,9 @@ const ReferencePage = HttpApiScalar.layer(Api, {
   scalar: { withDefaultFonts: false },
 })
 
+/** Where they are. */
+export const documentPaths = ["/openapi.json", "/docs"] as const
+
 export const Documentation = Layer.merge(OpenApiDocument, ReferencePage).pipe(
   Layer.provide(staticDocuments.layer),
 )

@@ -6,7 +6,7 @@
  * connection that is dead: it counts as in flight until then.
  */
 import { Context, Duration, Effect, Exit, type Fiber, Layer, Metric } from "effect"
-import { DatabaseUnavailable } from "../api/problems.ts"
+import { DatabaseUnavailable, Overloaded } from "../api/problems.ts"
 
 export interface InFlightOptions {
   /** Requests that are worked on at once; more are turned away. */
@@ -26,12 +26,16 @@ export interface Work<A, E> {
   /** Whether no deadline fits it. */
   readonly isLong: boolean
   readonly effect: Effect.Effect<A, E>
-  /** Called once: with how the work ended, or that its time is over. */
-  readonly answer: (exit: Exit.Exit<A, E | DatabaseUnavailable>) => void
+  /** Whom alone the work is for: it ends when they are gone. A write is not for its caller alone. */
+  readonly caller?: object | undefined
+  /** Called once: with how the work ended, that its time is over, or that there was no room for it. */
+  readonly answer: (exit: Exit.Exit<A, E | DatabaseUnavailable | Overloaded>) => void
 }
 
 interface Pending {
   readonly overdueAt: number
+  readonly caller: object | undefined
+  readonly interrupt: () => void
   /** None when it was given up. */
   giveUp: (() => void) | undefined
 }
@@ -49,10 +53,15 @@ const timedOut = Exit.fail(
   new DatabaseUnavailable({ detail: "The database did not answer in time" }),
 )
 
+const overloaded = Exit.fail(new Overloaded({}))
+
 export class InFlight extends Context.Service<InFlight, {
   /** Whether a request has to be turned away. */
   readonly isFull: () => boolean
-  readonly start: <A, E>(work: Work<A, E>) => Fiber.Fiber<A, E>
+  /** Starts what there is room for; none where there is none. */
+  readonly start: <A, E>(work: Work<A, E>) => Fiber.Fiber<A, E> | undefined
+  /** Ends the work that was for a caller alone who is gone. Nobody is answered. */
+  readonly abandon: (caller: object) => void
 }>()("latchkey/server/InFlight") {
   static readonly layer = ({ maxInFlight, deadline, timeToStop }: InFlightOptions) =>
     Layer.effect(
@@ -110,15 +119,22 @@ export class InFlight extends Context.Service<InFlight, {
           )
         )
 
+        const isFull = () => count >= maxInFlight
         return InFlight.of({
-          isFull: () => count >= maxInFlight,
-          start: ({ name, isLong, effect, answer }) => {
+          isFull,
+          start: ({ name, isLong, effect, caller, answer }) => {
+            if (isFull()) {
+              answer(overloaded)
+              return undefined
+            }
             const started = performance.now()
             count++
             const fiber = runFork(effect)
             const place = free.pop() ?? pending.length
             const work: Pending = {
               overdueAt: isLong ? Infinity : started + milliseconds,
+              caller,
+              interrupt: () => fiber.interruptUnsafe(),
               giveUp: () => {
                 work.giveUp = undefined
                 answer(timedOut)
@@ -136,6 +152,13 @@ export class InFlight extends Context.Service<InFlight, {
               if (count === 0) waiting.forEach((done) => done())
             })
             return fiber
+          },
+          abandon: (caller) => {
+            pending.forEach((work) => {
+              if (work?.caller !== caller) return
+              work.giveUp = undefined
+              work.interrupt()
+            })
           },
         })
       }),

@@ -11,12 +11,16 @@ import { LoginAttemptsApi } from "../api/LoginAttemptsApi.ts"
 import { RefreshTokensApi } from "../api/RefreshTokensApi.ts"
 import { UsersApi } from "../api/UsersApi.ts"
 import { AdmissionLayer } from "./AdmissionLayer.ts"
+import { ApiKeys } from "./ApiKeys.ts"
 import { AuthorizationLayer } from "./AuthorizationLayer.ts"
 import { CommonProblemsLayer } from "./CommonProblemsLayer.ts"
+import { Connections } from "./Connections.ts"
 import * as Direct from "./direct/Direct.ts"
 import { directRoutes } from "./direct/DirectRoute.ts"
 import { Documentation } from "./Documentation.ts"
-import * as Drain from "./Drain.ts"
+import { drain, makeCountdown } from "./drain.ts"
+import { dispatch } from "./dispatch.ts"
+import { makeGate } from "./gate.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
 import { InFlight } from "./InFlight.ts"
 import { listenFailed } from "./ListenFailed.ts"
@@ -25,7 +29,9 @@ import { MaintenanceHandlers } from "./MaintenanceHandlers.ts"
 import { ProblemResponses } from "./ProblemResponses.ts"
 import { makeRefreshTokensHandlers, RefreshTokensHandlers } from "./RefreshTokensHandlers.ts"
 import { answerMalformedRequests } from "./malformedRequests.ts"
-import { withoutPlatformSpans } from "./requestSpan.ts"
+import { spanOfRefusal, withoutPlatformSpans } from "./requestSpan.ts"
+import { limitResponseTime } from "./responseTimeout.ts"
+import { makeRoutes, routerConfig } from "./Routes.ts"
 import { keepConnectionsSteady } from "./steadyConnections.ts"
 import { makeUsersHandlers, UsersHandlers } from "./UsersHandlers.ts"
 
@@ -46,13 +52,15 @@ export interface ServerOptions {
   readonly maxConnections: number
   /** The time that a request may take to arrive. */
   readonly requestTimeout: Duration.Duration
+  /** The longest that a client may take none of a response that is being sent to it. */
+  readonly responseTimeout: Duration.Duration
   /** The time that a connection may wait for its next request. */
   readonly keepAliveTimeout: Duration.Duration
   /** Requests that are worked on at once. */
   readonly maxRequestsInFlight: number
   /** The time for an answer. */
   readonly answerTimeout: Duration.Duration
-  /** The time in which a stop lets idle connections go, each with the answer to its next request. */
+  /** The time in which a stop lets connections go, each with the answer to its next request. */
   readonly drainTime: Duration.Duration
   /** The time that requests under way have to finish when the service stops. */
   readonly shutdownTimeout: Duration.Duration
@@ -89,12 +97,14 @@ const makeServer = (options: ServerOptions) => {
     requestTimeout: Duration.toMillis(options.requestTimeout),
     connectionsCheckingInterval: 1_000,
     maxHeaderSize: ByteSize.toNumberUnsafe(options.headerLimit),
-    // Asked for by ProblemResponses: Node would answer without a body.
+    // Looked for by the gate: Node would answer without a body.
     requireHostHeader: false,
+    // A wish to upgrade may be ignored (RFC 9110, 7.8). An upgraded connection has left all limits.
+    shouldUpgradeCallback: () => false,
   })
   server.maxConnections = options.maxConnections
-  answerMalformedRequests(server)
-  server.once("listening", () => keepConnectionsSteady(server))
+  // As many as fit into the limit on their size: Node would drop what is beyond a number of them.
+  server.maxHeadersCount = 0
   return server
 }
 
@@ -104,68 +114,75 @@ const findFreePort = ({ host, port }: ServerOptions) =>
     Effect.succeed("port" in address ? address.port : port)
   ).pipe(Effect.provide(NodeHttpServer.layer(createServer, { host, port })))
 
-/** The stop is `Drain`'s. */
-const listener = (server: Server, options: ServerOptions) =>
-  Layer.effectContext(
-    Effect.gen(function* () {
-      const port = options.sharing === "first" ? yield* findFreePort(options) : options.port
-      return yield* Layer.build(NodeHttpServer.layer(() => server, {
-        host: options.host,
-        port,
-        reusePort: options.sharing !== undefined,
-        disablePreemptiveShutdown: true,
-      }))
-    }).pipe(Effect.mapError(listenFailed(options))),
+/** Has the server listen. How it stops is `drain`'s. */
+const listen = Effect.fnUntraced(function* (server: Server, options: ServerOptions) {
+  const port = options.sharing === "first" ? yield* findFreePort(options) : options.port
+  return yield* NodeHttpServer.make(() => server, {
+    host: options.host,
+    port,
+    reusePort: options.sharing !== undefined,
+    disablePreemptiveShutdown: true,
+  })
+}, (effect, _server, options) => Effect.mapError(effect, listenFailed(options)))
+
+/** The way of requests that are unusual, or of all where spans are made. */
+const makeRouter = Effect.gen(function* () {
+  const routed = yield* HttpRouter.toHttpEffect(Routes).pipe(
+    Effect.provideService(HttpRouter.RouterConfig, routerConfig),
   )
+  return yield* NodeHttpServer.makeHandler(routed, { scope: yield* Effect.scope })
+})
 
-/**
- * Offers each request to the short way before the platform's listener hears of it. Where spans are
- * made, all requests go the long way, which makes them.
- */
-const shortcut = (server: Server, { bodyLimit }: ServerOptions) =>
-  Layer.effectDiscard(Effect.gen(function* () {
-    if (yield* References.TracerEnabled) return
-    const direct = yield* Direct.make({ routes: yield* makeDirectRoutes, bodyLimit })
-    const listeners = server.listeners("request")
-    server.removeAllListeners("request")
-    server.on("request", (request, response) => {
-      if (direct(request, response)) return
-      listeners.forEach((listener) => Reflect.apply(listener, server, [request, response]))
-    })
-  }))
-
-const serving = (options: ServerOptions) => {
+const serve = Effect.fnUntraced(function* (
+  options: ServerOptions,
+  timeToStop: Effect.Effect<Duration.Duration>,
+) {
+  const keys = yield* ApiKeys
+  const inFlight = yield* InFlight
+  const runFork = Effect.runForkWith(yield* Effect.context())
+  const isTraced = yield* References.TracerEnabled
   const server = makeServer(options)
-  const timeToStop = Drain.makeCountdown(options.shutdownTimeout)
-  const served = HttpRouter.serve(Routes, {
-    disableLogger: true,
-    disableListenLog: true,
-    routerConfig: {
-      caseSensitive: true,
-      ignoreTrailingSlash: false,
-      ignoreDuplicateSlashes: false,
-      // Longer than any request line that the listener takes, so that schemas are what refuses.
-      maxParamLength: 65_536,
+  const connections = new Connections(server, inFlight.abandon)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => limitResponseTime(server, options.responseTimeout)),
+    (stop) => Effect.sync(stop),
+  )
+  const routes = makeRoutes(isTraced ? [] : yield* makeDirectRoutes)
+  answerMalformedRequests(server, connections)
+  dispatch(server, {
+    connections,
+    gate: makeGate({ routes, keys, inFlight, bodyLimit: options.bodyLimit }),
+    direct: yield* Direct.make,
+    router: yield* makeRouter,
+    onRefusal: (request, status) => {
+      if (isTraced) runFork(spanOfRefusal(request, status))
     },
   })
-  const answering = shortcut(server, options).pipe(
-    Layer.provideMerge(served),
-    Layer.provide(InFlight.layer({
-      maxInFlight: options.maxRequestsInFlight,
-      deadline: options.answerTimeout,
-      timeToStop,
-    })),
-    Layer.provideMerge(listener(server, options)),
-    Layer.provide([
-      Layer.succeed(HttpIncomingMessage.MaxBodySize, options.bodyLimit),
-      withoutPlatformSpans,
-    ]),
+  const listening = yield* listen(server, options)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => keepConnectionsSteady(server)),
+    (stop) => Effect.sync(() => stop?.()),
   )
-  return Layer.provideMerge(
-    Drain.layer(server, { drainTime: options.drainTime, timeToStop }),
-    answering,
+  yield* Effect.addFinalizer(() =>
+    drain(server, connections, { drainTime: options.drainTime, timeToStop })
   )
-}
+  return listening
+})
 
 /** Listens and serves for as long as its scope is open; gives the `HttpServer` and its address. */
-export const layer = (options: ServerOptions) => Layer.unwrap(Effect.sync(() => serving(options)))
+export const layer = (options: ServerOptions) =>
+  Layer.unwrap(Effect.sync(() => {
+    const timeToStop = makeCountdown(options.shutdownTimeout)
+    return Layer.effect(HttpServer.HttpServer, serve(options, timeToStop)).pipe(
+      Layer.provide(InFlight.layer({
+        maxInFlight: options.maxRequestsInFlight,
+        deadline: options.answerTimeout,
+        timeToStop,
+      })),
+      Layer.provide([
+        NodeHttpServer.layerHttpServices,
+        Layer.succeed(HttpIncomingMessage.MaxBodySize, options.bodyLimit),
+        withoutPlatformSpans,
+      ]),
+    )
+  }))

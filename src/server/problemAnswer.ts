@@ -1,6 +1,7 @@
 /**
  * Problems as answers of Node's server, for where no endpoint of the API makes them.
  */
+import { type ServerResponse, STATUS_CODES } from "node:http"
 import { Effect } from "effect"
 import { HttpServerRespondable } from "effect/http"
 
@@ -26,7 +27,10 @@ export const headersOfStatus = (status: number): Readonly<Record<string, string>
   }
 }
 
-export const problemAnswer = (problem: HttpServerRespondable.Respondable): Answer => {
+export const problemAnswer = (
+  problem: HttpServerRespondable.Respondable,
+  headers: Readonly<Record<string, string>> = {},
+): Answer => {
   const { status, body } = Effect.runSync(HttpServerRespondable.toResponse(problem))
   const bytes = body._tag === "Uint8Array" ? body.body : new Uint8Array()
   return {
@@ -35,7 +39,26 @@ export const problemAnswer = (problem: HttpServerRespondable.Respondable): Answe
       "content-type": "application/problem+json",
       "content-length": String(bytes.byteLength),
       ...headersOfStatus(status),
+      ...headers,
     },
     body: bytes,
   }
+}
+
+/** Makes an answer the response to a request. */
+export const send = (response: ServerResponse, { status, headers, body }: Answer): void => {
+  // Of a client that hung up, only the work is finished.
+  if (response.destroyed) return
+  // Not `writeHead`: Deno writes head and body in one go only if both are left to the end.
+  response.statusCode = status
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  response.end(body)
+}
+
+/** An answer as it goes over the wire, for what never became a request. */
+export const formatAnswer = ({ status, headers, body }: Answer): Uint8Array => {
+  const lines = Object.entries({ ...headers, connection: "close" })
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n`
+  return Buffer.concat([Buffer.from(head), Buffer.from(body)])
 }

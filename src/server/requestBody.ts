@@ -2,8 +2,11 @@
  * Request bodies, read more strictly and more kindly than the platform does.
  */
 import { isUtf8 } from "node:buffer"
-import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
+import type { IncomingHttpHeaders } from "node:http"
+import { Effect, Option, Result, Schema, SchemaIssue, Stream } from "effect"
 import { Headers, HttpMethod, HttpServerError, HttpServerRequest } from "effect/http"
+import * as Problem from "../api/problems.ts"
+import { type Answer, problemAnswer } from "./problemAnswer.ts"
 
 /** What is expected of a body that is not UTF-8. */
 export const notUtf8 = "Expected UTF-8"
@@ -40,13 +43,34 @@ export const parseJson = (text: string): Result.Result<unknown, Schema.SchemaErr
   })
 
 /** Whether a body is JSON by its `Content-Type`; one without any is taken for it. */
-export const isJson = (contentType: string | undefined) =>
+const isJson = (contentType: string | undefined) =>
   contentType === undefined || /^\s*application\/json\s*(?:;|$)/i.test(contentType)
 
+type BodyHeaders = IncomingHttpHeaders | Headers.Headers
+
 /** How many bytes the headers announce; undefined when only the end of the body will tell. */
-const announcedLength = (headers: Headers.Headers): number | undefined => {
-  if (headers["content-length"] !== undefined) return Number(headers["content-length"])
-  return headers["transfer-encoding"] === undefined ? 0 : undefined
+export const announcedLength = (headers: BodyHeaders): number | undefined => {
+  if (headers["transfer-encoding"] !== undefined) return undefined
+  return Number(headers["content-length"] ?? 0)
+}
+
+const tooLarge = problemAnswer(new Problem.BodyTooLarge({}))
+const notJson = problemAnswer(new Problem.UnsupportedMediaType({}))
+const coded = problemAnswer(
+  new Problem.UnsupportedMediaType({ detail: "The body must come as it is, without a coding" }),
+  // RFC 9110, 8.4 and 12.5.3: what would be taken instead.
+  { "accept-encoding": "identity" },
+)
+
+/** The answer to a request whose headers announce a body that would not be taken. */
+export const refuseBody = (headers: BodyHeaders, limit: number): Answer | undefined => {
+  const length = announcedLength(headers)
+  if (length === 0) return undefined
+  if (length !== undefined && length > limit) return tooLarge
+  const coding = headers["content-encoding"]
+  if (coding !== undefined && coding.toLowerCase() !== "identity") return coded
+  // Only a body of no bytes may have another type, and of this one nobody knows yet.
+  return length === undefined || isJson(headers["content-type"]) ? undefined : notJson
 }
 
 const withText = (
@@ -55,11 +79,16 @@ const withText = (
 ): HttpServerRequest.HttpServerRequest => Object.create(request, { text: { value: text } })
 
 /** A client sends a content type, or not, with a body of no bytes; curl even says it is a form. */
-const asEmptyObject = (request: HttpServerRequest.HttpServerRequest) =>
-  withText(
-    request.modify({ headers: Headers.set(request.headers, "content-type", "application/json") }),
-    Effect.succeed("{}"),
-  )
+const asJson = (request: HttpServerRequest.HttpServerRequest) =>
+  request.modify({ headers: Headers.set(request.headers, "content-type", "application/json") })
+
+const refuse = (
+  request: HttpServerRequest.HttpServerRequest,
+  why: { readonly description: string } | { readonly cause: Problem.UnsupportedMediaType },
+) =>
+  new HttpServerError.HttpServerError({
+    reason: new HttpServerError.RequestParseError({ request, reason: "Parse", ...why }),
+  })
 
 const readUtf8 = (request: HttpServerRequest.HttpServerRequest) =>
   Effect.flatMap(
@@ -69,36 +98,33 @@ const readUtf8 = (request: HttpServerRequest.HttpServerRequest) =>
         decodeUtf8(bytes),
         {
           onSome: Effect.succeed,
-          onNone: () =>
-            Effect.fail(
-              new HttpServerError.HttpServerError({
-                reason: new HttpServerError.RequestParseError({
-                  request,
-                  reason: "Parse",
-                  description: notUtf8,
-                }),
-              }),
-            ),
+          onNone: () => Effect.fail(refuse(request, { description: notUtf8 })),
         },
       ),
   )
 
+/** Reads a body that may only have no bytes, and no more of it than tells whether it has any. */
+const readNothing = (request: HttpServerRequest.HttpServerRequest) =>
+  Effect.flatMap(
+    Stream.runHead(request.stream),
+    (first) =>
+      Option.isNone(first)
+        ? Effect.succeed("{}")
+        : Effect.fail(refuse(request, { cause: new Problem.UnsupportedMediaType({}) })),
+  )
+
 /**
  * The same request, but a body of no bytes is `{}`, whatever its content type, and one that is not
- * UTF-8 is refused instead of repaired.
+ * UTF-8 is refused instead of repaired. Nothing is read until an endpoint asks for the body.
  */
 export const withStrictBody = (
   request: HttpServerRequest.HttpServerRequest,
-): Effect.Effect<HttpServerRequest.HttpServerRequest, HttpServerError.HttpServerError> => {
-  if (!HttpMethod.hasBody(request.method)) return Effect.succeed(request)
+): HttpServerRequest.HttpServerRequest => {
+  if (!HttpMethod.hasBody(request.method)) return request
   const length = announcedLength(request.headers)
-  if (length === 0) return Effect.succeed(asEmptyObject(request))
+  if (length === 0) return withText(asJson(request), Effect.succeed("{}"))
   if (length === undefined && !isJson(request.headers["content-type"])) {
-    // Only an empty body may have another type, so it has to be read before the type is judged.
-    return Effect.map(
-      request.arrayBuffer,
-      (bytes) => bytes.byteLength === 0 ? asEmptyObject(request) : request,
-    )
+    return withText(asJson(request), readNothing(request))
   }
-  return Effect.succeed(withText(request, readUtf8(request)))
+  return withText(request, readUtf8(request))
 }

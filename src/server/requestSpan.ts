@@ -4,22 +4,18 @@
  * Not the platform's, which tells the URL: here URLs carry token hashes and e-mail addresses. The
  * router adds the route that the request was for.
  */
+import type { IncomingMessage } from "node:http"
 import { Effect, Layer, Option, References } from "effect"
-import {
-  HttpMiddleware,
-  type HttpServerRequest,
-  type HttpServerResponse,
-  HttpTraceContext,
-} from "effect/http"
+import { Headers, HttpMiddleware, HttpTraceContext } from "effect/http"
 
 /** Turns the platform's spans off. */
 export const withoutPlatformSpans = Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => true)
 
 /** Wraps the handling of a request into its span, where anybody listens to spans. */
-export const withRequestSpan = <E, R>(
-  request: HttpServerRequest.HttpServerRequest,
-  handled: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
-): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R> => {
+export const withRequestSpan = <A extends { readonly status: number }, E, R>(
+  request: { readonly method: string; readonly headers: Headers.Headers },
+  handled: Effect.Effect<A, E, R>,
+): Effect.Effect<A, E, R> => {
   const traced = Effect.useSpan(
     request.method,
     {
@@ -37,3 +33,7 @@ export const withRequestSpan = <E, R>(
   )
   return Effect.flatMap(References.TracerEnabled, (enabled) => enabled ? traced : handled)
 }
+
+/** The span of a request that was refused before it was handled. */
+export const spanOfRefusal = ({ method = "", headers }: IncomingMessage, status: number) =>
+  withRequestSpan({ method, headers: Headers.fromInput(headers) }, Effect.succeed({ status }))

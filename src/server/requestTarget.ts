@@ -6,6 +6,13 @@ import { Option, Result } from "effect"
 const isWellFormed = (part: string) =>
   !part.includes("%") || Result.isSuccess(Result.try(() => decodeURIComponent(part)))
 
+/** A target in absolute form in origin form, as the platform makes it; others as they are. */
+export const toOriginForm = (target: string): string => {
+  if (!/^https?:\/\//i.test(target)) return target
+  const url = URL.parse(target)
+  return url === null ? target : url.pathname + url.search
+}
+
 /**
  * The router ends a path at `;` or `#` and takes `+` in a query for a blank, as in a form. Here these
  * characters stand for themselves, so they are percent-encoded before the router sees them. None when

@@ -60,14 +60,14 @@ const closeIdle = (server: Server, entries: ReadonlyMap<Socket, Entry>) => {
 }
 
 /**
- * Does so for a server that listens, and says whether it could: with a `node:http` that is made
- * otherwise, nothing changes.
+ * Does so for a server that listens, and gives what ends it: with a `node:http` that is made otherwise,
+ * nothing changes.
  */
-export const keepConnectionsSteady = (server: Server): boolean => {
+export const keepConnectionsSteady = (server: Server): (() => void) | undefined => {
   const list = Object.getOwnPropertySymbols(server)
     .map((symbol): unknown => Reflect.get(server, symbol))
     .find(isConnectionsList)
-  if (list === undefined) return false
+  if (list === undefined) return undefined
   const entries = list._active
   list.popActive = (socket) => {
     if (entries.has(socket)) entries.set(socket, new Idle())
@@ -80,6 +80,5 @@ export const keepConnectionsSteady = (server: Server): boolean => {
     socket.setTimeout = () => socket
   })
   const timer = setInterval(closeIdle, interval, server, entries)
-  server.once("close", () => clearInterval(timer))
-  return true
+  return () => clearInterval(timer)
 }

@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib"
 import { assertInvalid, assertJson, assertProblem, assertRefused } from "../support/answers.ts"
 import { aUserBody, createUser } from "../support/bodies.ts"
 import { get } from "../support/calls.ts"
-import { exchange, open, parseAnswers, rawRequest } from "../support/RawSocket.ts"
+import { exchange, open, openHalf, parseAnswers, rawRequest } from "../support/RawSocket.ts"
 import { keyWith, TestService } from "../support/TestService.ts"
 
 const json = "Content-Type: application/json"
@@ -38,6 +38,20 @@ layer(TestService)("connections", (it) => {
         assert.lengthOf(answers, 1, String(bytes))
         for (const answer of answers) assertProblem(answer, 400, "invalid-request")
       }
+    }))
+
+  it.effect("take nothing that follows what is no HTTP request for a request of another client", () =>
+    Effect.gen(function* () {
+      const malformed = yield* openHalf
+      yield* malformed.send("nonsense\r\n\r\n")
+      yield* malformed.ended
+      const other = yield* open
+      yield* malformed.send(rawRequest("GET /v1/users"))
+      // Whatever the service made of that, it has done when this connection is served.
+      yield* exchange(rawRequest("GET /livez"))
+      yield* other.send(rawRequest("GET /livez"))
+      const answers = parseAnswers(yield* other.received)
+      assert.deepStrictEqual(answers.map(({ json }) => json), [{ status: "ok" }])
     }))
 
   it.effect("refuse bodies whose length is told wrongly or twice", () =>
@@ -111,9 +125,47 @@ layer(TestService)("connections", (it) => {
         ),
         `${body}nonsense\r\n\r\n`,
       )
-      const last = answers.at(-1)
-      assert.isDefined(last)
-      if (last !== undefined) assertProblem(last, 400, "invalid-request")
+      const [created, malformed, ...others] = answers
+      assert.strictEqual(created?.status, 201)
+      assert.isDefined(malformed)
+      if (malformed !== undefined) assertProblem(malformed, 400, "invalid-request")
+      assert.lengthOf(others, 0)
+    }))
+
+  it.effect("answer what was asked before they answer what is no HTTP", () =>
+    Effect.gen(function* () {
+      const request = (method: string, body: string) =>
+        head(
+          `${method} HTTP/1.1`,
+          "Host: localhost",
+          authorization,
+          json,
+          `Content-Length: ${body.length}`,
+        ) + body
+      for (const garbage of ["x", "\r\n\r\nnonsense\r\n\r\n", "\u0000", "}", "{}{}"]) {
+        for (const isFirst of [true, false]) {
+          const requests = [
+            request("POST /v1/users", aBody()),
+            request("GET /v1/users?limit=1", ""),
+          ]
+          const statuses = [201, 200]
+          if (!isFirst) [requests, statuses].forEach((list) => list.reverse())
+          const answers = yield* exchange(`${requests.join("")}${garbage}\r\n\r\n`)
+          assert.deepStrictEqual(answers.map(({ status }) => status), [...statuses, 400], garbage)
+        }
+      }
+    }))
+
+  it.effect("answer a request whose body is no HTTP once", () =>
+    Effect.gen(function* () {
+      const chunked = [json, "Transfer-Encoding: chunked"]
+      for (const lines of [chunked, ["Content-Type: text/plain", "Transfer-Encoding: chunked"]]) {
+        const answers = yield* exchange(
+          rawRequest("POST /v1/users", lines, "2\r\n{}\r\nzz\r\n\r\n"),
+        )
+        assert.lengthOf(answers, 1)
+        for (const answer of answers) assertRefused(answer)
+      }
     }))
 
   it.effect("answer pipelined requests in their order", () =>
@@ -256,29 +308,179 @@ layer(TestService)("connections", (it) => {
           rawRequest("POST /v1/users", [...headers, `Content-Length: ${bytes.length}`]),
           bytes,
         )
-      for (const headers of [["Content-Type: text/plain", json], [`${json}, text/plain`]]) {
-        const [answer] = yield* send(body, ...headers)
-        assert.isDefined(answer)
-        if (answer !== undefined) assertProblem(answer, 415, "unsupported-media-type")
+      const [list] = yield* send(body, `${json}, text/plain`)
+      assert.isDefined(list)
+      if (list !== undefined) assertProblem(list, 415, "unsupported-media-type")
+      for (
+        const [bytes, coding] of [
+          [gzipSync(body), "gzip"],
+          // Said of a body that is none.
+          [body, "gzip"],
+          [body, "br, gzip"],
+          [body, "identity, gzip"],
+          [body, ""],
+        ] as const
+      ) {
+        const [answer] = yield* send(bytes, json, `Content-Encoding: ${coding}`)
+        assert.isDefined(answer, coding)
+        if (answer === undefined) continue
+        assertProblem(answer, 415, "unsupported-media-type")
+        assert.strictEqual(answer.headers["accept-encoding"], "identity")
       }
-      const [compressed] = yield* send(gzipSync(body), json, "Content-Encoding: gzip")
-      assert.isDefined(compressed)
-      if (compressed !== undefined) assertInvalid(compressed, "body")
-      const [identity] = yield* send(body, json, "Content-Encoding: identity")
-      assert.strictEqual(identity?.status, 201)
+      for (const coding of ["identity", "Identity"]) {
+        const [answer] = yield* send(aBody(), json, `Content-Encoding: ${coding}`)
+        assert.strictEqual(answer?.status, 201, coding)
+      }
     }))
 
-  it.effect("are not upgraded", () =>
+  it.effect("take nothing that decides something twice", () =>
     Effect.gen(function* () {
-      for (const protocol of ["websocket", "h2c"]) {
-        const [answer] = yield* exchange(
-          rawRequest("GET /v1/users?limit=1", [`Upgrade: ${protocol}`]).replace(
-            "Connection: close",
-            "Connection: Upgrade, close",
-          ),
-        )
-        assert.strictEqual(answer?.status, 200, protocol)
+      const body = aBody()
+      const key = `Idempotency-Key: ${crypto.randomUUID()}`
+      for (
+        const [line, path] of [
+          [json, "content-type"],
+          [authorization, "authorization"],
+          [key, "idempotency-key"],
+          ["Host: localhost", "host"],
+        ] as const
+      ) {
+        const request = (...headers: ReadonlyArray<string>) =>
+          rawRequest("POST /v1/users", [...headers, `Content-Length: ${body.length}`], body)
+        // `rawRequest` has a key and a host.
+        const twice = path === "authorization" || path === "host" ? [json, line] : [line, line]
+        for (const headers of [twice, twice.map((header) => header.toUpperCase())]) {
+          const [answer] = yield* exchange(request(...headers))
+          assert.isDefined(answer, line)
+          if (answer !== undefined) assertInvalid(answer, path)
+        }
       }
+      assertProblem(yield* get(`/v1/users/${key.slice(-36)}`), 404, "user-not-found")
+    }))
+
+  it.effect("refuse a Host header that is none", () =>
+    Effect.gen(function* () {
+      const withHost = (host: string) =>
+        `GET /livez HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`
+      for (
+        const host of [
+          "a, b",
+          "a,b",
+          "a b",
+          "a/b",
+          "a@b",
+          "http://a",
+          "a:b",
+          "[::1",
+          "::1",
+          "a:1:2",
+          "é",
+        ]
+      ) {
+        const [answer] = yield* exchange(Buffer.from(withHost(host), "latin1"))
+        assert.isDefined(answer, host)
+        if (answer !== undefined) assertInvalid(answer, "host")
+      }
+      for (
+        const host of [
+          "localhost",
+          "LOCALHOST:80",
+          "127.0.0.1:8080",
+          "[::1]:80",
+          "a_b.example",
+          "a:",
+          "",
+        ]
+      ) {
+        const [answer] = yield* exchange(withHost(host))
+        assert.strictEqual(answer?.status, 200, host)
+      }
+    }))
+
+  it.effect("heed a header behind many others, and refuse more than are looked at", () =>
+    Effect.gen(function* () {
+      const { id } = yield* createUser()
+      const body = JSON.stringify({ fullName: "Changed" })
+      const patch = (count: number) =>
+        exchange(
+          rawRequest(`PATCH /v1/users/${id}`, [
+            ...Array.from({ length: count }, (_, n) => `X${n}: `),
+            json,
+            `Content-Length: ${body.length}`,
+            'If-Match: "another"',
+          ], body),
+        )
+      const [heeded] = yield* patch(900)
+      assert.isDefined(heeded)
+      if (heeded !== undefined) assertProblem(heeded, 412, "precondition-failed")
+      const [refused] = yield* patch(1_100)
+      assert.isDefined(refused)
+      if (refused !== undefined) assertProblem(refused, 431, "headers-too-large")
+      assert.isNull((yield* get(`/v1/users/${id}`)).json["fullName"])
+    }))
+
+  it.effect("are not upgraded, and serve on", () =>
+    Effect.gen(function* () {
+      for (const protocol of ["websocket", "h2c", "x"]) {
+        const upgrading = (line: string, ...headers: ReadonlyArray<string>) =>
+          rawRequest(line, [`Upgrade: ${protocol}`, ...headers]).replace(
+            "Connection: close",
+            "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+          )
+        const body = aBody()
+        yield* Effect.scoped(Effect.gen(function* () {
+          const socket = yield* open
+          const parts = [
+            upgrading("GET /v1/users?limit=1"),
+            upgrading("POST /v1/users", json, `Content-Length: ${body.length}`) + body,
+            upgrading("POST /v1/users", json, "Transfer-Encoding: chunked") +
+            "2\r\n{}\r\n0\r\n\r\n",
+            rawRequest("GET /livez"),
+          ]
+          for (const [index, part] of parts.entries()) {
+            yield* socket.send(part)
+            yield* socket.waitFor((received) => received.split("HTTP/1.1 ").length > index + 1)
+          }
+          const answers = parseAnswers(yield* socket.received)
+          assert.deepStrictEqual(answers.map(({ status }) => status), [200, 201, 400, 200])
+        }))
+      }
+    }))
+
+  it.effect("are no tunnels", () =>
+    Effect.gen(function* () {
+      for (const more of ["", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"]) {
+        const answers = yield* exchange(
+          `CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n${more}\r\n`,
+          "GET /livez HTTP/1.1\r\n\r\n",
+        )
+        assert.lengthOf(answers, 1, more)
+        for (const answer of answers) assertProblem(answer, 404, "not-found")
+      }
+    }))
+
+  it.effect("answer only so many requests that are sent ahead, and say where they end", () =>
+    Effect.gen(function* () {
+      const request = head("GET /livez HTTP/1.1", "Host: localhost")
+      const answers = yield* exchange(request.repeat(100))
+      assert.isAtLeast(answers.length, 16)
+      assert.isBelow(answers.length, 100)
+      answers.forEach(({ status, headers }, index) => {
+        assert.strictEqual(status, 200)
+        assert.strictEqual(headers["connection"] === "close", index === answers.length - 1)
+      })
+    }))
+
+  it.effect("begin nothing after a request that says that it is the last", () =>
+    Effect.gen(function* () {
+      const body = aBody()
+      const answers = yield* exchange(
+        rawRequest("GET /livez") +
+          rawRequest("POST /v1/users", [json, `Content-Length: ${body.length}`], body),
+      )
+      assert.deepStrictEqual(answers.map(({ status }) => status), [200])
+      const { email } = JSON.parse(body)
+      assertProblem(yield* get(`/v1/users/by-email/${email}`), 404, "user-not-found")
     }))
 
   it.effect("of HTTP/1.0 are answered and closed", () =>

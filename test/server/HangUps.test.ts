@@ -12,7 +12,7 @@ import {
 import { get } from "../support/calls.ts"
 import { eventually } from "../support/EmbeddedServer.ts"
 import { open, rawRequest } from "../support/RawSocket.ts"
-import { TestService } from "../support/TestService.ts"
+import { TestService, testService } from "../support/TestService.ts"
 
 /** Whether somebody waits for a lock of the transaction that asks. */
 const somebodyWaits = Effect.gen(function* () {
@@ -132,3 +132,45 @@ layer(TestService, { excludeTestServices: true })("a client that hangs up", (it)
       )
     }))
 })
+
+for (const isTraced of [false, true]) {
+  layer(testService({}, { isTraced }), { excludeTestServices: true })(
+    `a client that hangs up, ${isTraced ? "on the router's way" : "on the short way"},`,
+    (it) => {
+      it.effect("ends the statement that reads for it", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const { id } = yield* createUser()
+          for (const target of [`/v1/users/${id}`, "/v1/users", `/v1/users/${id}/refresh-tokens`]) {
+            yield* sql.withTransaction(Effect.scoped(Effect.gen(function* () {
+              yield* sql`LOCK TABLE users, refresh_tokens IN ACCESS EXCLUSIVE MODE`
+              const socket = yield* open
+              yield* socket.send(rawRequest(`GET ${target}`))
+              yield* eventually(somebodyWaits)
+              yield* socket.destroy
+              assert.isTrue(yield* eventually(Effect.map(somebodyWaits, (is) => !is)))
+            })))
+          }
+        }))
+
+      it.effect("ends what reads for the requests that it had sent ahead", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          yield* sql.withTransaction(Effect.scoped(Effect.gen(function* () {
+            yield* sql`LOCK TABLE users IN ACCESS EXCLUSIVE MODE`
+            const socket = yield* open
+            const request = rawRequest("GET /v1/users").replace("Connection: close\r\n", "")
+            yield* socket.send(request.repeat(4))
+            yield* eventually(somebodyWaits)
+            yield* socket.destroy
+            yield* eventually(Effect.map(somebodyWaits, (is) => !is))
+          })))
+          const isNoneInFlight = Effect.map(
+            get("/metrics"),
+            ({ text }) => text.includes("requests_in_flight 0"),
+          )
+          assert.isTrue(yield* eventually(isNoneInFlight))
+        }))
+    },
+  )
+}

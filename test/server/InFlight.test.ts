@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Layer, Queue, Scope } from "effect"
-import { DatabaseUnavailable } from "../../src/api/problems.ts"
+import { DatabaseUnavailable, Overloaded } from "../../src/api/problems.ts"
 import { InFlight, type InFlightOptions } from "../../src/server/InFlight.ts"
 
 const inFlightWith = (options: Partial<InFlightOptions> = {}) =>
@@ -15,13 +15,19 @@ const inFlightWith = (options: Partial<InFlightOptions> = {}) =>
 const makeWork = Effect.gen(function* () {
   const { start } = yield* InFlight
   const done = yield* Deferred.make<string, string>()
-  const answers = yield* Queue.unbounded<Exit.Exit<string, string | DatabaseUnavailable>>()
-  const begin = (effect: Effect.Effect<string, string> = Deferred.await(done), isLong = false) =>
+  const answers = yield* Queue.unbounded<
+    Exit.Exit<string, string | DatabaseUnavailable | Overloaded>
+  >()
+  const begin = (
+    effect: Effect.Effect<string, string> = Deferred.await(done),
+    { isLong = false, caller }: { readonly isLong?: boolean; readonly caller?: object } = {},
+  ) =>
     Effect.sync(() =>
       start({
         name: "work",
         isLong,
         effect,
+        caller,
         answer: (exit) => Queue.offerUnsafe(answers, exit),
       })
     )
@@ -65,6 +71,34 @@ describe("work in flight", () => {
       assert.strictEqual((yield* first.unseen) + (yield* second.unseen), 0)
     }).pipe(Effect.provide(inFlightWith())))
 
+  it.live("beyond the bound is not begun, and answered as overload", () =>
+    Effect.gen(function* () {
+      const [first, second] = [yield* makeWork, yield* makeWork]
+      yield* first.begin()
+      assert.isUndefined(yield* second.begin(Effect.die("begun")))
+      assert.deepStrictEqual(yield* second.answer, Exit.fail(new Overloaded({})))
+      yield* first.end(Exit.succeed("well"))
+      assert.deepStrictEqual(yield* first.answer, Exit.succeed("well"))
+    }).pipe(Effect.provide(inFlightWith({ maxInFlight: 1 }))))
+
+  it.live("for a caller who is gone ends unanswered, and no other does", () =>
+    Effect.gen(function* () {
+      const { abandon } = yield* InFlight
+      const [gone, there, write] = [yield* makeWork, yield* makeWork, yield* makeWork]
+      const caller = {}
+      const fiber = yield* gone.begin(undefined, { caller })
+      yield* there.begin(undefined, { caller: {} })
+      yield* write.begin()
+      abandon(caller)
+      assert.isDefined(fiber)
+      if (fiber !== undefined) assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
+      for (const work of [there, write]) {
+        yield* work.end(Exit.succeed("well"))
+        assert.deepStrictEqual(yield* work.answer, Exit.succeed("well"))
+      }
+      assert.strictEqual(yield* gone.unseen, 0)
+    }).pipe(Effect.provide(inFlightWith({ maxInFlight: 3 }))))
+
   it.live("is given up at its deadline, and answered for then and never again", () =>
     Effect.gen(function* () {
       const { begin, answer, unseen } = yield* makeWork
@@ -83,7 +117,8 @@ describe("work in flight", () => {
       assertLate(yield* answer)
       assert.isTrue(yield* isFull)
       yield* end(Exit.succeed("late"))
-      yield* Fiber.await(fiber)
+      assert.isDefined(fiber)
+      if (fiber !== undefined) yield* Fiber.await(fiber)
       assert.isFalse(yield* isFull)
       assert.strictEqual(yield* unseen, 0)
     }).pipe(Effect.provide(inFlightWith({ maxInFlight: 1, deadline: Duration.millis(50) }))))
@@ -91,7 +126,7 @@ describe("work in flight", () => {
   it.live("that no deadline fits has none", () =>
     Effect.gen(function* () {
       const [long, short] = [yield* makeWork, yield* makeWork]
-      yield* long.begin(undefined, true)
+      yield* long.begin(undefined, { isLong: true })
       yield* short.begin()
       assertLate(yield* short.answer)
       assert.strictEqual(yield* long.unseen, 0)

@@ -16,11 +16,15 @@ export interface RawSocket {
   readonly end: Effect.Effect<void>
   /** Waits until what came back satisfies the predicate. */
   readonly waitFor: (predicate: (received: string) => boolean) => Effect.Effect<string>
+  /** All that came back until the server sent no more. */
+  readonly ended: Effect.Effect<string>
   /** All that came back until the server closed the connection. */
   readonly received: Effect.Effect<string>
   /** Hangs up without a word. */
   readonly destroy: Effect.Effect<void>
 }
+
+type Target = Effect.Services<typeof address> | Scope.Scope
 
 const connected = (socket: Socket) =>
   Effect.callback<void>((resume) => {
@@ -28,22 +32,20 @@ const connected = (socket: Socket) =>
     socket.once("error", (error) => resume(Effect.die(error)))
   })
 
-/** A connection to the service. */
-export const open: Effect.Effect<
-  RawSocket,
-  never,
-  Effect.Services<typeof address> | Scope.Scope
-> = Effect.gen(function* () {
+/** A connection to the service; one that is `half` open stays so when the service has ended it. */
+const openAs = Effect.fnUntraced(function* ({ half }: { readonly half: boolean }) {
   const socket = yield* Effect.acquireRelease(
-    Effect.map(address, (target) => connect(target)),
+    Effect.map(address, (target) => connect({ ...target, allowHalfOpen: half })),
     (socket) => Effect.sync(() => socket.destroy()),
   )
   yield* connected(socket)
   let text = ""
+  let ended = false
   let closed = false
   socket.setTimeout(patience, () => socket.destroy(new Error("The service hangs")))
   socket.setEncoding("latin1")
   socket.on("data", (chunk) => text += chunk)
+  socket.on("end", () => ended = true)
   socket.on("close", () => closed = true)
   // A server that has refused a request may reset the connection while the rest is being sent.
   let failure: Error | undefined
@@ -56,18 +58,27 @@ export const open: Effect.Effect<
         else if (closed) resume(Effect.die(failure ?? new Error(`Closed after: ${text}`)))
       }
       socket.on("data", look)
+      socket.on("end", look)
       socket.on("close", look)
       look()
     })
 
-  return {
+  const raw: RawSocket = {
     send: (bytes) => Effect.sync(() => socket.write(bytes)),
     end: Effect.sync(() => socket.end()),
     waitFor,
+    ended: waitFor(() => ended),
     received: waitFor(() => closed),
     destroy: Effect.sync(() => socket.destroy()),
   }
+  return raw
 })
+
+/** A connection to the service. */
+export const open: Effect.Effect<RawSocket, never, Target> = openAs({ half: false })
+
+/** A connection that the client keeps when the service has ended it, and may go on to send on. */
+export const openHalf: Effect.Effect<RawSocket, never, Target> = openAs({ half: true })
 
 const utf8 = (latin1: string) => Buffer.from(latin1, "latin1").toString()
 

@@ -52,15 +52,8 @@ const Client = Layer.effect(
   }),
 ).pipe(Layer.provide(NodeHttpClient.layerNodeHttp))
 
-/**
- * `HttpServer`, an `HttpClient` that calls it with a key for everything, and the repositories and
- * client of the same database. Where it is traced, all requests go through the router; otherwise most
- * go directly to their handlers.
- */
-export const testService = (
-  overrides: Partial<Server.ServerOptions> = {},
-  { isTraced = false }: { readonly isTraced?: boolean } = {},
-) =>
+/** The service on the database that it is provided with. */
+export const serviceOnDatabase = (overrides: Partial<Server.ServerOptions> = {}) =>
   Client.pipe(
     Layer.provideMerge(
       Server.layer({
@@ -70,6 +63,7 @@ export const testService = (
         headerLimit: ByteSize.kibibytes(16),
         maxConnections: 1_000,
         requestTimeout: Duration.minutes(5),
+        responseTimeout: Duration.minutes(5),
         keepAliveTimeout: Duration.minutes(5),
         maxRequestsInFlight: 512,
         answerTimeout: Duration.minutes(5),
@@ -82,9 +76,24 @@ export const testService = (
     Layer.provide(Maintenance.layer),
     Layer.provide(ApiKeys.layer(scopes.map(keyFor))),
     Layer.provide(Metrics.layer),
-    Layer.provideMerge(TestDatabase.layerRepositories),
-    Layer.provideMerge(Layer.succeed(References.TracerEnabled, isTraced)),
   )
+
+/** A database of its own for a service; spans are made where it is traced. */
+export const serviceDatabase = ({ isTraced = false }: { readonly isTraced?: boolean } = {}) =>
+  Layer.provideMerge(
+    TestDatabase.layerRepositories,
+    Layer.succeed(References.TracerEnabled, isTraced),
+  )
+
+/**
+ * `HttpServer`, an `HttpClient` that calls it with a key for everything, and the repositories and
+ * client of the same database. Where it is traced, all requests go through the router; otherwise most
+ * go directly to their handlers.
+ */
+export const testService = (
+  overrides: Partial<Server.ServerOptions> = {},
+  options: { readonly isTraced?: boolean } = {},
+) => Layer.provideMerge(serviceOnDatabase(overrides), serviceDatabase(options))
 
 /** The service with time limits that only a test which sets its own ones meets. */
 export const TestService = testService()

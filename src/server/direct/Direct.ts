@@ -2,49 +2,23 @@
  * The short way of requests that are as requests should be.
  *
  * Routers, middlewares and their fibers cost more than everything else that a request needs. So
- * requests for most endpoints are taken from Node's server directly, decoded and encoded by the
- * endpoint's own schemas, and given to the same handlers. Whatever is unusual goes the long way, which
- * knows what to say of it: this one never refuses a request before its body, but for overload.
+ * requests for most endpoints are decoded and encoded here by the endpoint's own schemas, and given to
+ * the same handlers. Whatever is unusual goes the long way, which knows what to say of it: this one
+ * refuses nothing but what a body turns out to be.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { ByteSize, Cause, Effect, Exit, Option, Result } from "effect"
-import { HttpServerRespondable } from "effect/http"
-import { InvalidRequest, Overloaded } from "../../api/problems.ts"
-import { ApiKeys, mayUse } from "../ApiKeys.ts"
+import { Cause, Effect, Exit, Option, Result } from "effect"
+import { HttpMethod, HttpServerRespondable } from "effect/http"
+import { InvalidRequest } from "../../api/problems.ts"
 import { InFlight } from "../InFlight.ts"
 import { internalError } from "../internalError.ts"
-import { type Answer, problemAnswer } from "../problemAnswer.ts"
-import { decodeUtf8, isJson, notUtf8 } from "../requestBody.ts"
+import { problemAnswer, send } from "../problemAnswer.ts"
+import { announcedLength, decodeUtf8, notUtf8 } from "../requestBody.ts"
+import type { Found } from "../Routes.ts"
 import type { Decoded, DirectRoute } from "./DirectRoute.ts"
-import { makeRouteTable } from "./RouteTable.ts"
 
-export interface DirectOptions {
-  readonly routes: ReadonlyArray<DirectRoute>
-  /** The largest request body. */
-  readonly bodyLimit: ByteSize.ByteSize
-}
-
-/** Takes a request, or leaves it untouched and says so. */
-export type Direct = (request: IncomingMessage, response: ServerResponse) => boolean
-
-const overloaded = problemAnswer(new Overloaded({}))
-
-/** The key of `Authorization: Bearer`; schemes have no case (RFC 9110, 11.1). */
-const bearerOf = (authorization: string | undefined) =>
-  authorization === undefined ? undefined : /^bearer +([^ ].*)$/i.exec(authorization)?.[1]
-
-/** The body's length, where the headers say it and it can be read from them alone. */
-const lengthOf = ({ headers }: IncomingMessage) =>
-  headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : NaN
-
-const send = (response: ServerResponse, { status, headers, body }: Answer) => {
-  // Of a client that hung up, only the work is finished.
-  if (response.destroyed) return
-  // Not `writeHead`: Deno writes head and body in one go only if both are left to the end.
-  response.statusCode = status
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-  response.end(body)
-}
+/** Takes a request that was let in, or leaves it untouched and says so. */
+export type Direct = (found: Found, request: IncomingMessage, response: ServerResponse) => boolean
 
 /** Reads a body whose length is known; what comes after it is the next request. */
 const read = (request: IncomingMessage, length: number, done: (body: Uint8Array) => void) => {
@@ -64,20 +38,9 @@ const read = (request: IncomingMessage, length: number, done: (body: Uint8Array)
 
 const notText = Effect.fail(new InvalidRequest({ errors: [{ path: "body", message: notUtf8 }] }))
 
-export const make = Effect.fnUntraced(function* ({ routes, bodyLimit }: DirectOptions) {
-  const keys = yield* ApiKeys
+export const make = Effect.gen(function* () {
   const inFlight = yield* InFlight
   const runFork = Effect.runForkWith(yield* Effect.context())
-  const longestBody = ByteSize.toNumberUnsafe(bodyLimit)
-  const find = makeRouteTable(
-    routes.map((route) => ({ method: route.method, path: route.path, route })),
-  )
-
-  const isAllowed = (request: IncomingMessage, route: DirectRoute) => {
-    const bearer = bearerOf(request.headers.authorization)
-    const key = bearer === undefined ? Option.none() : keys.find(bearer, request.socket)
-    return Option.isSome(key) && mayUse(key.value, route.scope)
-  }
 
   const fail = (response: ServerResponse, cause: Cause.Cause<unknown>) => {
     const error = Cause.findErrorOption(cause)
@@ -99,36 +62,31 @@ export const make = Effect.fnUntraced(function* ({ routes, bodyLimit }: DirectOp
     response: ServerResponse,
     route: DirectRoute,
     effect: Effect.Effect<unknown, unknown>,
-  ) => {
-    if (inFlight.isFull()) return send(response, overloaded)
+  ) =>
     inFlight.start({
       name: route.name,
       isLong: false,
       effect,
+      caller: HttpMethod.hasBody(route.method) ? undefined : response,
       answer: (exit) =>
         Exit.isSuccess(exit) ? succeed(response, route, exit.value) : fail(response, exit.cause),
     })
-  }
 
   const handle = (route: DirectRoute, decoded: Decoded, bytes: Uint8Array) => {
     const text = bytes.byteLength === 0 ? Option.some("{}") : decodeUtf8(bytes)
     return Option.isSome(text) ? route.handle(decoded, text.value) : notText
   }
 
-  const direct: Direct = (request, response) => {
-    const { method, url, headers } = request
+  const direct: Direct = (found, request, response) => {
+    const route = found.route.direct
     // Node tells older clients how long an answer is only if the length is among its headers.
-    if (request.httpVersion !== "1.1") return false
-    if (method === undefined || url === undefined || headers.host === undefined) return false
-    const match = find(method, url)
-    if (match === undefined) return false
-    const { route } = match
-    const length = lengthOf(request)
-    const isReadable = route.takesBody
-      ? length <= longestBody && (length === 0 || isJson(headers["content-type"]))
-      : length === 0
-    if (!isReadable || !isAllowed(request, route)) return false
-    const decoded = route.decode({ parameters: match.parameters, query: match.query, headers })
+    if (route === undefined || request.httpVersion !== "1.1") return false
+    if (found.parameters === undefined) return false
+    const { headers } = request
+    const length = announcedLength(headers)
+    // A body that is not asked for is ignored, which takes more than not to read it.
+    if (length === undefined || (length > 0 && !route.takesBody)) return false
+    const decoded = route.decode({ parameters: found.parameters, query: found.query, headers })
     if (decoded === undefined) return false
     if (length === 0) work(response, route, route.handle(decoded, "{}"))
     else read(request, length, (body) => work(response, route, handle(route, decoded, body)))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { makeRouteTable } from "../../../src/server/direct/RouteTable.ts"
+import { makeRouteTable } from "../../src/server/RouteTable.ts"
 
 const find = makeRouteTable(
   [

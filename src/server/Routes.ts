@@ -1,0 +1,91 @@
+/**
+ * Which endpoint a request is for, and what has to be known of that before anything else is looked at.
+ */
+import { Context, Option } from "effect"
+import { FindMyWay } from "effect/http"
+import { Admission } from "../api/Admission.ts"
+import { Api } from "../api/Api.ts"
+import { Authorization, RequiredScope } from "../api/Authorization.ts"
+import type { Scope } from "../domain/ApiKey.ts"
+import type { DirectRoute } from "./direct/DirectRoute.ts"
+import { documentPaths } from "./Documentation.ts"
+import { makeRouteTable, type Match } from "./RouteTable.ts"
+
+/** How the router reads paths: nothing but what they say. */
+export const routerConfig = {
+  caseSensitive: true,
+  ignoreTrailingSlash: false,
+  ignoreDuplicateSlashes: false,
+  // Longer than any request line that the listener takes, so that schemas are what refuses.
+  maxParamLength: 65_536,
+}
+
+export interface Route {
+  readonly method: string
+  readonly path: string
+  /** Whether its callers need a key. */
+  readonly needsKey: boolean
+  /** The scope that the key needs. */
+  readonly scope: Option.Option<Scope>
+  /** Whether it takes its turn when many requests are in flight. */
+  readonly isAdmitted: boolean
+  readonly takesBody: boolean
+  /** The short way to its handler, if it has one. */
+  readonly direct: DirectRoute | undefined
+}
+
+/** What a request is for, and the parts of its target where they can be read in one way only. */
+export type Found = Match<Route> | { readonly route: Route; readonly parameters: undefined }
+
+export interface Routes {
+  /** What a target is for that can be read in one way only. */
+  readonly match: (method: string, target: string) => Match<Route> | undefined
+  /** What a normalized target is for, as the router reads it. */
+  readonly find: (method: string, target: string) => Found | undefined
+  /** The methods that a normalized target has; none when nothing is there. */
+  readonly methodsAt: (target: string) => ReadonlyArray<string>
+}
+
+const endpoints = Object.values(Api.groups).flatMap((group) => Object.values(group.endpoints))
+
+const describe = (direct: ReadonlyArray<DirectRoute>): ReadonlyArray<Route> => [
+  ...endpoints.map(({ method, path, middlewares, annotations, payload }): Route => ({
+    method,
+    path,
+    needsKey: middlewares.has(Authorization),
+    scope: Context.getOption(annotations, RequiredScope),
+    isAdmitted: middlewares.has(Admission),
+    takesBody: payload.size > 0,
+    direct: direct.find((route) => route.method === method && route.path === path),
+  })),
+  ...documentPaths.map((path): Route => ({
+    method: "GET",
+    path,
+    needsKey: false,
+    scope: Option.none(),
+    isAdmitted: false,
+    takesBody: false,
+    direct: undefined,
+  })),
+]
+
+/** The routes of the API and of the documents that describe it. */
+export const makeRoutes = (direct: ReadonlyArray<DirectRoute>): Routes => {
+  const routes = describe(direct)
+  const router = FindMyWay.make<Route>(routerConfig)
+  for (const route of routes) router.on(route.method, `/${route.path.slice(1)}`, route)
+  const methods = [...new Set(routes.map(({ method }) => method))]
+
+  return {
+    match: makeRouteTable(routes.map((route) => ({ ...route, route }))),
+    find: (method, target) => {
+      // HEAD goes wherever GET goes.
+      const found = router.find(method === "HEAD" ? "GET" : method, target)
+      return found && { route: found.handler, parameters: undefined }
+    },
+    methodsAt: (target) => {
+      const found = methods.filter((method) => router.find(method, target) !== undefined)
+      return (found.includes("GET") ? [...found, "HEAD"] : found).sort()
+    },
+  }
+}

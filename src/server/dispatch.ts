@@ -1,0 +1,54 @@
+/**
+ * The way of a request, from Node's server to what answers it. There is no other.
+ */
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import { ExpectationFailed } from "../api/problems.ts"
+import type { Connections } from "./Connections.ts"
+import type { Direct } from "./direct/Direct.ts"
+import { type Gate, isAnswer } from "./gate.ts"
+import { type Answer, problemAnswer, send } from "./problemAnswer.ts"
+import { announcedLength } from "./requestBody.ts"
+
+export interface Handling {
+  readonly connections: Connections
+  readonly gate: Gate
+  /** None where every request is to go through the router. */
+  readonly direct: Direct | undefined
+  readonly router: (request: IncomingMessage, response: ServerResponse) => void
+  /** Told of requests that were refused before they reached either. */
+  readonly onRefusal: (request: IncomingMessage, status: number) => void
+}
+
+/** Bytes of a body that are read so that its connection can be kept, though nobody wants them. */
+const worthReading = 16 * 1024
+
+const expectationFailed = problemAnswer(new ExpectationFailed({}))
+
+/** Answers the requests of a server. */
+export const dispatch = (server: Server, handling: Handling) => {
+  const { connections, gate, direct, router, onRefusal } = handling
+
+  const refuse = (request: IncomingMessage, response: ServerResponse, answer: Answer) => {
+    const unread = request.headers.expect === undefined
+      ? announcedLength(request.headers) ?? Infinity
+      : Infinity
+    if (unread > worthReading) connections.endAfter(response)
+    send(response, answer)
+    onRefusal(request, answer.status)
+  }
+
+  const handle = (request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean) => {
+    if (!connections.begin(response)) return
+    const passed = gate(request)
+    if (isAnswer(passed)) return refuse(request, response, passed)
+    if (awaitsContinue) response.writeContinue()
+    if (direct?.(passed, request, response)) return
+    router(request, response)
+  }
+
+  server.on("request", (request, response) => handle(request, response, false))
+  server.on("checkContinue", (request, response) => handle(request, response, true))
+  server.on("checkExpectation", (request, response) => {
+    if (connections.begin(response)) refuse(request, response, expectationFailed)
+  })
+}
