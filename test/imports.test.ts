@@ -131,3 +131,29 @@ describe("the imports of src", () => {
       assert.deepStrictEqual([...reached].filter((file) => layerOf(file) === "server"), [])
     }))
 })
+
+describe("the SQL of src", () => {
+  it.effect("is made of text in one place that requests reach, and where migrations run", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* Path.Path
+      const files = (yield* fs.readDirectory(src, { recursive: true })).filter((file) =>
+        file.endsWith(".ts")
+      )
+      const found: Array<string> = []
+      for (const file of files) {
+        const text = yield* fs.readFileString(path.join(src, file))
+        if (/\.unsafe\(/.test(text)) found.push(file)
+        // A literal becomes part of the statement as it is, so it has to be a constant of the code.
+        const literals = text.matchAll(/sql\.literal\(\s*(?:"[^"]*"|`([^`]*)`|(\w*))/g)
+        for (const [, template = "", name = "type"] of literals) {
+          assert.notInclude(template, "${", file)
+          assert.include(["userColumns", "refreshTokenColumns", "type"], name, file)
+        }
+      }
+      assert.deepStrictEqual(
+        found.filter((file) => layerOf(file) !== "migrator"),
+        ["database/prepared.ts"],
+      )
+    }).pipe(Effect.provide(NodeServices.layer)))
+})

@@ -1,6 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Effect, FileSystem, Layer, Option, Redacted, Schema } from "effect"
 import { OpenApi } from "effect/http-api"
 import * as Latchkey from "../src/mod.ts"
 import { makeDatabase } from "./support/TestDatabase.ts"
@@ -89,3 +89,23 @@ describe("another program", () => {
     assert.containsAllKeys(paths, ["/v1/users", "/v1/refresh-tokens", "/v1/login-attempts"])
   })
 })
+
+it.effect("the program in the README compiles", () =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const root = new URL("..", import.meta.url).pathname
+    const [, program = ""] = (yield* fs.readFileString(`${root}/README.md`)).split("```ts\n")
+    const file = yield* fs.makeTempFileScoped({
+      directory: root,
+      prefix: ".readme-",
+      suffix: ".ts",
+    })
+    yield* fs.writeFileString(
+      file,
+      `${program.split("```")[0]?.replace("./src/", "../src/")}export default program\n`,
+    )
+    const { success, stderr } = yield* Effect.promise(() =>
+      new Deno.Command(Deno.execPath(), { args: ["check", file], cwd: root }).output()
+    )
+    assert.isTrue(success, new TextDecoder().decode(stderr))
+  }).pipe(Effect.provide(NodeServices.layer)), 240_000)
