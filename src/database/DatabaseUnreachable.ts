@@ -49,7 +49,8 @@ const networkSays: Readonly<Record<string, Diagnosis>> = {
   ETIMEDOUT: ["network", "the server did not answer in time; check host and port"],
   ERR_TLS_CERT_ALTNAME_INVALID: [
     "tls",
-    "its certificate is for another host name; correct the host or use sslmode=verify-ca",
+    "its certificate is for another host name; connect by a name that is in the certificate, or " +
+    "have the server use one for this name",
   ],
 }
 

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Redacted } from "effect"
 import { Buffer } from "node:buffer"
-import { createServer, type Socket } from "node:net"
+import { connect, createServer, type Server, type Socket } from "node:net"
+import { createServer as createTlsServer } from "node:tls"
 import type { ConnectionParameters } from "../../src/database/ConnectionParameters.ts"
 import * as Database from "../../src/database/Database.ts"
 
@@ -61,6 +62,49 @@ const fakeServer = (answer?: Uint8Array) =>
     }),
     ({ close }) => close,
   )
+
+/** Of `elsewhere.example`, signed by itself, until 2126. */
+const certificate = `-----BEGIN CERTIFICATE-----
+MIIBrDCCAVOgAwIBAgIUJiUHlqbDdAcb2wa1COLDfk2RUWowCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRZWxzZXdoZXJlLmV4YW1wbGUwIBcNMjYxMTI5MDA1MjAwWhgP
+MjEyNjExMDUwMDUyMDBaMBwxGjAYBgNVBAMMEWVsc2V3aGVyZS5leGFtcGxlMFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEDU6sW6BBG7bYROh1Y4LtyZ+PGO3NfRdO
+xbx9xYu20DXuyXO1fqLD5FDIN24Z842UTRQXXFcccHAxBd7o0SATi6NxMG8wHQYD
+VR0OBBYEFBG6PTxrPYkXTXHJnUA9kswThCwCMB8GA1UdIwQYMBaAFBG6PTxrPYkX
+TXHJnUA9kswThCwCMA8GA1UdEwEB/wQFMAMBAf8wHAYDVR0RBBUwE4IRZWxzZXdo
+ZXJlLmV4YW1wbGUwCgYIKoZIzj0EAwIDRwAwRAIgGhl59jSO3os/3fN2jtqvyNZJ
+hh5w/KDRKwrpIOVqCowCIHqIwPCH9iYKAn3Xs+Uh7G5geW/o2Xkn8DexU9hNgIUU
+-----END CERTIFICATE-----`
+const privateKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg7wB1un3wkG9EGBMZ
+qnhrvnSv1UQovPHmaF368C6MskahRANCAAQNTqxboEEbtthE6HVjgu3Jn48Y7c19
+F07FvH3Fi7bQNe7Jc7V+osPkUMg3bhnzjZRNFBdcVxxwcDEF3ujRIBOL
+-----END PRIVATE KEY-----`
+
+/** A server whose certificate is for another host; gives the port. */
+const tlsServer = Effect.gen(function* () {
+  const listen = (server: Server) =>
+    Effect.acquireRelease(
+      Effect.callback<number>((resume) => {
+        server.listen(0, "127.0.0.1", () => {
+          const address = server.address()
+          assert(typeof address === "object" && address !== null)
+          resume(Effect.succeed(address.port))
+        })
+      }),
+      () => Effect.sync(() => server.close()),
+    )
+  const port = yield* listen(createTlsServer({ key: privateKey, cert: certificate }))
+  return yield* listen(createServer((socket) => {
+    socket.on("error", () => {})
+    socket.once("data", () => {
+      const tls = connect({ host: "127.0.0.1", port })
+      tls.on("error", () => socket.destroy())
+      socket.write("S")
+      socket.pipe(tls).pipe(socket)
+    })
+  }))
+})
 
 describe("DatabaseUnreachable", () => {
   it.effect.each(
@@ -127,6 +171,24 @@ describe("DatabaseUnreachable", () => {
       assert.strictEqual(error.reason, "tls")
       assert.match(error.message, /the server offers no TLS; .*\.$/)
       assert.strictEqual(connections(), 1)
+    }))
+
+  it.effect("says what to do about a certificate for another host, and not to accept it", () =>
+    Effect.gen(function* () {
+      const error = yield* failureOf({
+        host: "localhost",
+        port: yield* tlsServer,
+        database: "d",
+        username: "u",
+        ssl: { ca: certificate },
+      })
+      assert.strictEqual(error.reason, "tls")
+      assert.include(
+        error.message,
+        "its certificate is for another host name; connect by a name that is in the certificate, " +
+          "or have the server use one for this name (ERR_TLS_CERT_ALTNAME_INVALID).",
+      )
+      assert.notInclude(error.message, "sslmode")
     }))
 
   it.effect("does without TLS where that is allowed", () =>
