@@ -71,6 +71,8 @@ export const permissions = (
       ]),
       ...flag("read", [...ownFiles, ...readable.filter(isUsable)]),
       ...flag("write", writable.filter(isUsable)),
+      // To know its own files from those of others.
+      ...flag("sys", Option.isNone(settings.apiKeys) ? ["uid"] : []),
     ],
     problems: Array.dedupe(readable).filter((path) => !isUsable(path)).map((path) =>
       `The sandbox cannot let ${path} be used; name a path without blanks, commas and *?[.`

@@ -66,6 +66,7 @@ layer(NodeServices.layer)("permissions", (it) => {
       assert.includeMembers([...permissions(settings, []).flags], [
         "--allow-read=migrations,src,deno.json,.data",
         "--allow-write=.data",
+        "--allow-sys=uid",
       ])
     }))
 
