@@ -4,8 +4,9 @@ import { Context, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Client from "../src/database/Database.ts"
 import * as DatabaseUrl from "../src/database/DatabaseUrl.ts"
-import { EmbeddedPostgres, type EmbeddedPostgresOptions } from "../src/database/EmbeddedPostgres.ts"
+import type { EmbeddedPostgresOptions } from "../src/database/EmbeddedPostgres.ts"
 import { Migrator } from "../src/migrator/Migrator.ts"
+import { startOverTcp } from "../test/support/overTcp.ts"
 import { cache } from "./contestants.ts"
 import { Failure } from "./Failure.ts"
 
@@ -39,27 +40,20 @@ const dropLeftovers = Effect.gen(function* () {
   yield* Effect.forEach(left, ({ datname }) => sql.unsafe(`DROP DATABASE ${datname} WITH (FORCE)`))
 })
 
-/** A durable server that nobody else uses. */
-export const embedded = (
-  settings: Partial<Pick<EmbeddedPostgresOptions, "dataDir" | "sharedBuffers">>,
-) =>
+/** A durable server that nobody else uses, at a port: not all contestants speak to a socket. */
+export const embedded = ({ dataDir = `${cache}/postgres`, settings }: {
+  readonly dataDir?: string
+  readonly settings: NonNullable<EmbeddedPostgresOptions["settings"]>
+}) =>
   Effect.gen(function* () {
-    const context = yield* Layer.build(
-      EmbeddedPostgres.layer({
-        dataDir: `${cache}/postgres`,
-        durable: true,
-        maxConnections: 200,
-        ...settings,
-      }),
-    )
-    const { connection } = Context.get(context, EmbeddedPostgres)
+    const { username, password, host, port, database } = yield* startOverTcp({
+      dataDir,
+      durable: true,
+      settings: { max_connections: 200, ...settings },
+    })
     const url = new URL(
-      `postgres://${connection.host}:${connection.port}/${connection.database}`,
+      `postgres://${username}:${Redacted.value(password)}@${host}:${port}/${database}`,
     )
-    url.username = connection.username ?? ""
-    url.password = Redacted.isRedacted(connection.password)
-      ? Redacted.value(connection.password)
-      : ""
     yield* Effect.provide(dropLeftovers, client(url))
     return url
   }).pipe(Effect.mapError(failure("PostgreSQL does not start")))
@@ -76,7 +70,7 @@ export const partOfMemory = (part: number): string =>
 const server = Effect.suspend(() => {
   const given = Deno.env.get(variable)
   return given === undefined
-    ? embedded({ sharedBuffers: partOfMemory(1 / 4) })
+    ? embedded({ settings: { shared_buffers: partOfMemory(1 / 4) } })
     : Effect.succeed(new URL(given))
 })
 

@@ -5,6 +5,7 @@ import { NodeServices } from "@effect/platform-node"
 import { Duration, Effect, Layer, Option, References } from "effect"
 import { HttpServer } from "effect/http"
 import { closingWithin, TimeToClose } from "./background/closingWithin.ts"
+import { Fatal } from "./background/Fatal.ts"
 import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
 import * as Database from "./database/Database.ts"
 import { EmbeddedPostgres } from "./database/EmbeddedPostgres.ts"
@@ -45,6 +46,23 @@ const external = (settings: SettingsShape, connection: ConnectionParameters) =>
     Layer.provideMerge(client(settings, connection)),
   )
 
+/** Says where the embedded server is, and ends the service with it. */
+const watchEmbedded = Layer.effectDiscard(Effect.gen(function* () {
+  const { connection, elsewhere, ended } = yield* EmbeddedPostgres
+  yield* Effect.logInfo(
+    `Embedded PostgreSQL: psql -h '${connection.host}' -U ${connection.username}`,
+  )
+  yield* Effect.forEach(
+    Option.toArray(elsewhere),
+    (directory) => Effect.logInfo(`Data is kept outside of DATA_DIR, in ${directory}`),
+  )
+  const { fail } = yield* Fatal
+  yield* ended.pipe(
+    Effect.catchTag("EmbeddedPostgresEnded", ({ message }) => fail(message)),
+    Effect.forkScoped,
+  )
+}))
+
 /** A database of the service's own, which it migrates itself. */
 const embedded = (settings: SettingsShape) =>
   Layer.effectDiscard(Migrator.use((migrator) => migrator.up())).pipe(
@@ -54,6 +72,7 @@ const embedded = (settings: SettingsShape) =>
         EmbeddedPostgres.use(({ connection }) => Effect.succeed(client(settings, connection))),
       ),
     ),
+    Layer.provide(watchEmbedded),
     Layer.provide(EmbeddedPostgres.layer({ dataDir: settings.dataDir, durable: true })),
   )
 
@@ -62,7 +81,11 @@ type Embedded = ReturnType<typeof embedded>
 
 const database = (
   settings: SettingsShape,
-): Layer.Layer<Layer.Success<External>, Layer.Error<External> | Layer.Error<Embedded>> =>
+): Layer.Layer<
+  Layer.Success<External>,
+  Layer.Error<External> | Layer.Error<Embedded>,
+  Fatal
+> =>
   Option.match(settings.database, {
     onNone: () => embedded(settings),
     onSome: ({ parameters }) => external(settings, parameters),

@@ -8,7 +8,7 @@ import { embedded, partOfMemory, runOn } from "../Database.ts"
 const dataDir = `${cache}/growth`
 
 /** Where it says what it does. */
-export const serverLog = `${dataDir}/postgres/postgres.log`
+export const serverLog = `${dataDir}/postgres/cluster/postgres.log`
 
 /**
  * Starts it. Half of the memory holds the largest database: how fast the disk is, is not measured.
@@ -18,7 +18,7 @@ export const serverLog = `${dataDir}/postgres/postgres.log`
  * few, while of the five minutes between two checkpoints it is the first seconds only. So it is off.
  */
 export const start = Effect.gen(function* () {
-  const server = yield* embedded({ dataDir, sharedBuffers: partOfMemory(1 / 2) })
+  const server = yield* embedded({ dataDir, settings: { shared_buffers: partOfMemory(1 / 2) } })
   yield* runOn(server, ["ALTER SYSTEM SET full_page_writes = off", "SELECT pg_reload_conf()"])
   return server
 })

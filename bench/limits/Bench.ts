@@ -7,8 +7,8 @@ import { createHash } from "node:crypto"
 import { Context, Effect, FileSystem, Layer, Redacted, Schema, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Database from "../../src/database/Database.ts"
-import { EmbeddedPostgres } from "../../src/database/EmbeddedPostgres.ts"
 import { Migrator } from "../../src/migrator/Migrator.ts"
+import { startOverTcp } from "../../test/support/overTcp.ts"
 import { startCommand } from "../contestants.ts"
 import type { Load } from "./closedLoop.ts"
 
@@ -23,6 +23,20 @@ const LoadResult = Schema.fromJsonString(Schema.Struct({
   max: Schema.Number,
 }))
 
+/** The server that the service uses, on another machine in real life, and so at a port. */
+class Server extends Context.Service<Server, Effect.Success<ReturnType<typeof startOverTcp>>>()(
+  "latchkey/bench/Server",
+) {
+  static readonly layer = Layer.effect(
+    Server,
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* fs.makeTempDirectoryScoped({ prefix: "latchkey-bench-" })
+      return Server.of(yield* startOverTcp({ dataDir, durable: true }))
+    }),
+  )
+}
+
 /** The service under load, on a migrated database of its own; `SqlClient` is on the same database. */
 export class Bench extends Context.Service<Bench, {
   readonly port: number
@@ -32,9 +46,8 @@ export class Bench extends Context.Service<Bench, {
     Layer.effect(
       Bench,
       Effect.gen(function* () {
-        const { host, port, username, password, database } = (yield* EmbeddedPostgres).connection
+        const { host, port, username, password, database } = yield* Server
         yield* Migrator.use((migrator) => migrator.up())
-        const secret = Redacted.isRedacted(password) ? String(Redacted.value(password)) : ""
         const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
         const service = yield* spawner.spawn(
           ChildProcess.make(program, args, {
@@ -43,7 +56,7 @@ export class Bench extends Context.Service<Bench, {
               PORT: "0",
               LOG_FORMAT: "logfmt",
               DATABASE_URL: `postgres://${username}:${
-                encodeURIComponent(secret)
+                Redacted.value(password)
               }@${host}:${port}/${database}`,
               API_KEYS: JSON.stringify([{
                 name: "benchmark",
@@ -68,16 +81,10 @@ export class Bench extends Context.Service<Bench, {
       Layer.provide(Migrator.layer),
       Layer.provideMerge(
         Layer.unwrap(
-          EmbeddedPostgres.use(({ connection }) => Effect.succeed(Database.layer({ connection }))),
+          Server.use((connection) => Effect.succeed(Database.layer({ connection }))),
         ),
       ),
-      Layer.provide(
-        Layer.unwrap(Effect.gen(function* () {
-          const fs = yield* FileSystem.FileSystem
-          const dataDir = yield* fs.makeTempDirectoryScoped({ prefix: "latchkey-bench-" })
-          return EmbeddedPostgres.layer({ dataDir, durable: true })
-        })),
-      ),
+      Layer.provide(Server.layer),
       Layer.provideMerge(NodeServices.layer),
     )
 }

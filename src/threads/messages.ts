@@ -9,7 +9,6 @@ export const EmbeddedServer = Schema.Struct({
   port: Schema.Int,
   database: Schema.String,
   username: Schema.String,
-  password: Schema.RedactedFromValue(Schema.String),
 })
 
 /** What a thread has to know that the environment does not say. */

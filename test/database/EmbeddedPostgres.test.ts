@@ -1,7 +1,32 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Redacted, Result } from "effect"
-import { query, session, start, temporaryDataDir } from "../support/EmbeddedServer.ts"
+import type { ConnectionParameters } from "../../src/database/ConnectionParameters.ts"
+import { accountOf, query, session, start, temporaryDataDir } from "../support/EmbeddedServer.ts"
+
+/** The lines of the system's tables of TCP sockets that belong to the server's process. */
+const listenersOf = Effect.fnUntraced(function* (connection: ConnectionParameters) {
+  const fs = yield* FileSystem.FileSystem
+  const row = yield* query(connection, "SELECT current_setting('data_directory')")
+  const pid = (yield* fs.readFileString(`${row?.[0]}/postmaster.pid`)).split("\n")[0]
+  const descriptors = `/proc/${pid}/fd`
+  const open = yield* Effect.forEach(
+    yield* fs.readDirectory(descriptors),
+    (name) => Effect.orElseSucceed(fs.readLink(`${descriptors}/${name}`), () => ""),
+  )
+  const tables = yield* Effect.forEach(
+    ["tcp", "tcp6"],
+    (table) => fs.readFileString(`/proc/net/${table}`),
+  )
+  const sockets = open.flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? [])
+  return tables.flatMap((table) => table.split("\n")).filter((line) =>
+    sockets.includes(line.trim().split(/\s+/)[9] ?? "")
+  )
+})
+
+const hasPsql =
+  new Deno.Command("/bin/sh", { args: ["-c", "command -v psql"], stdout: "null" }).outputSync()
+    .success
 
 const provided = Effect.provide(NodeServices.layer)
 
@@ -10,6 +35,36 @@ describe("the embedded PostgreSQL", { concurrent: true }, () => {
     Effect.gen(function* () {
       const dataDir = yield* temporaryDataDir
       yield* session(dataDir, "CREATE TABLE kept AS SELECT 'still here' AS word")
+
+      const [row] = yield* session(dataDir, "SELECT word FROM kept")
+      assert.deepStrictEqual(row, ["still here"])
+    }).pipe(provided))
+
+  it.live("keeps the data of versions that listened at a port, with a password", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* temporaryDataDir
+      yield* session(dataDir, "CREATE TABLE kept AS SELECT 'still here' AS word")
+      const directory = `${dataDir}/postgres`
+      const account = yield* accountOf(dataDir)
+      for (const name of ["latchkey_hba.conf", "latchkey_ident.conf", "postgres.log"]) {
+        yield* fs.remove(`${directory}/cluster/${name}`)
+      }
+      for (
+        const [name, content] of [
+          [
+            "cluster/pg_hba.conf",
+            "local all all reject\nhost all all 127.0.0.1/32 scram-sha-256\n",
+          ],
+          ["password", "hunter2\n"],
+          ["postgres.log", "an old line\n"],
+        ] as const
+      ) {
+        yield* fs.writeFileString(`${directory}/${name}`, content)
+        if (account !== undefined) {
+          yield* fs.chown(`${directory}/${name}`, account.uid, account.gid)
+        }
+      }
 
       const [row] = yield* session(dataDir, "SELECT word FROM kept")
       assert.deepStrictEqual(row, ["still here"])
@@ -26,36 +81,56 @@ describe("the embedded PostgreSQL", { concurrent: true }, () => {
       assert.deepStrictEqual(row, [null])
     }).pipe(provided))
 
-  it.live("listens on loopback alone, in UTF-8 and UTC, as a superuser of its own", () =>
+  it.live("listens at a private socket alone, in UTF-8 and UTC, as a superuser of its own", () =>
     Effect.gen(function* () {
       const connection = yield* start(yield* temporaryDataDir)
 
-      assert.strictEqual(connection.host, "127.0.0.1")
+      assert.deepStrictEqual(yield* listenersOf(connection), [])
       const settings = yield* query(
         connection,
-        `SELECT current_setting('listen_addresses'), current_setting('unix_socket_directories'),
+        `SELECT current_setting('listen_addresses'), current_setting('unix_socket_permissions'),
           current_setting('server_encoding'), current_setting('TimeZone'), upper('é'),
           current_user::text, current_database()::text, rolsuper
         FROM pg_roles WHERE rolname = current_user`,
       )
       assert.deepStrictEqual(
         settings,
-        ["127.0.0.1", "", "UTF8", "UTC", "É", "latchkey", "latchkey", true],
+        ["", "0700", "UTF8", "UTC", "É", "latchkey", "latchkey", true],
       )
     }).pipe(provided))
 
-  it.live("lets nobody in without the password, which only its owner can read", () =>
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const dataDir = yield* temporaryDataDir
-      const connection = yield* start(dataDir)
+  it.live.skipIf(!hasPsql)(
+    "lets psql in without a password (skipped without psql)",
+    () =>
+      Effect.gen(function* () {
+        const { host = "", username = "" } = yield* start(yield* temporaryDataDir)
 
-      const refusal = yield* query({ ...connection, password: Redacted.make("") }, "SELECT 1").pipe(
-        Effect.flip,
-      )
+        const psql = yield* Effect.promise(() =>
+          new Deno.Command("psql", {
+            args: ["-h", host, "-U", username, "-Atc", "SELECT current_user"],
+          }).output()
+        )
+        assert.strictEqual(new TextDecoder().decode(psql.stdout), "latchkey\n")
+      }).pipe(provided),
+  )
+
+  it.live("wants a password of other roles", () =>
+    Effect.gen(function* () {
+      const connection = yield* start(yield* temporaryDataDir)
+      yield* query(connection, "CREATE ROLE guest LOGIN PASSWORD 'hunter2'")
+      const guest = { ...connection, username: "guest" }
+
+      const refusal = yield* Effect.flip(query(guest, "SELECT 1"))
       assert.strictEqual(refusal.reason._tag, "AuthenticationError")
-      const { mode } = yield* fs.stat(`${dataDir}/postgres/password`)
-      assert.strictEqual(mode & 0o777, 0o600)
+      const password = Redacted.make("hunter2")
+      assert.deepStrictEqual(yield* query({ ...guest, password }, "SELECT 1"), [1])
+    }).pipe(provided))
+
+  it.live("starts where the path of DATA_DIR is too long for a socket", () =>
+    Effect.gen(function* () {
+      const connection = yield* start(`${yield* temporaryDataDir}/${"long/".repeat(30)}data`)
+      assert.isBelow(`${connection.host}/.s.PGSQL.${connection.port}`.length, 104)
+      assert.deepStrictEqual(yield* query(connection, "SELECT 1"), [1])
     }).pipe(provided))
 
   it.live("keeps rows that violate a constraint out of its log", () =>
@@ -66,7 +141,7 @@ describe("the embedded PostgreSQL", { concurrent: true }, () => {
       yield* query(connection, "CREATE TABLE checked (secret text CHECK (secret = ''))")
       yield* Effect.flip(query(connection, "INSERT INTO checked VALUES ('hunter2')"))
 
-      const log = yield* fs.readFileString(`${dataDir}/postgres/postgres.log`)
+      const log = yield* fs.readFileString(`${dataDir}/postgres/cluster/postgres.log`)
       assert.include(log, "checked_secret_check")
       assert.notInclude(log, "hunter2")
     }).pipe(provided))
@@ -76,7 +151,7 @@ describe("the embedded PostgreSQL", { concurrent: true }, () => {
       const fs = yield* FileSystem.FileSystem
       const dataDir = yield* temporaryDataDir
       yield* session(dataDir)
-      const log = `${dataDir}/postgres/postgres.log`
+      const log = `${dataDir}/postgres/cluster/postgres.log`
       yield* fs.writeFileString(log, "an old line\n".repeat(1_000_000), { flag: "a" })
 
       yield* session(dataDir)
@@ -154,16 +229,19 @@ describe("an embedded PostgreSQL that cannot start", { concurrent: true }, () =>
       assert.include(failure.message, `unrecognized configuration parameter "no_such_setting"`)
     }).pipe(provided))
 
-  it.live("says that the password is not that of the database", () =>
+  it.live("says what to do with a cluster that is not complete, and does not touch it", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const dataDir = yield* temporaryDataDir
       yield* session(dataDir)
-      yield* fs.writeFileString(`${dataDir}/postgres/password`, "another\n")
+      const cluster = `${dataDir}/postgres/cluster`
+      yield* fs.remove(`${cluster}/PG_VERSION`)
+      const before = yield* fs.readDirectory(cluster, { recursive: true })
 
       const failure = yield* Effect.flip(start(dataDir))
       assert.strictEqual(failure._tag, "DataDirUnusable")
-      assert.include(failure.message, "is not that of the database. Restore the file")
+      assert.include(failure.message, "cannot be used (it has no file PG_VERSION). Mend that, or")
+      assert.includeMembers(yield* fs.readDirectory(cluster, { recursive: true }), before)
     }).pipe(provided))
 })
 

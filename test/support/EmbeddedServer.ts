@@ -1,7 +1,9 @@
 /** Embedded servers in directories of their own, for the tests of the embedded server itself. */
+import { assert } from "@effect/vitest"
 import { PgConnection } from "@effect/sql-pg"
-import { Effect, FileSystem, Layer, Schedule } from "effect"
+import { Effect, FileSystem, Layer, Option, Schedule } from "effect"
 import type { ConnectionParameters } from "../../src/database/ConnectionParameters.ts"
+import type { Account } from "../../src/database/embedded/Account.ts"
 import { EmbeddedPostgres } from "../../src/database/EmbeddedPostgres.ts"
 
 /** Starts the server in the scope of the caller. */
@@ -53,13 +55,40 @@ export const serviceProcess = (dataDir: string) =>
     (child) => Effect.andThen(kill(child), Effect.promise(() => child.stdout.cancel())),
   )
 
-/** Waits for the first words of the process: the port that its server answers on. */
-export const portOf = Effect.fnUntraced(function* (child: Deno.ChildProcess) {
+/** Waits for the first words of the process: that its server answers. */
+export const untilReady = Effect.fnUntraced(function* (child: Deno.ChildProcess) {
   const reader = child.stdout.getReader()
   const { value } = yield* Effect.promise(() => reader.read())
   reader.releaseLock()
-  return Number(new TextDecoder().decode(value))
+  assert.strictEqual(new TextDecoder().decode(value), "ready\n")
 })
+
+/** The account that runs the server in this directory, where it is not this process's own. */
+export const accountOf = Effect.fnUntraced(function* (dataDir: string) {
+  const fs = yield* FileSystem.FileSystem
+  const { uid, gid } = yield* fs.stat(`${dataDir}/postgres/cluster`)
+  return Deno.uid() === 0 ? { uid: Option.getOrThrow(uid), gid: Option.getOrThrow(gid) } : undefined
+})
+
+/** Starts a program as an account, until the scope closes. */
+export const spawnAs = (
+  account: Account,
+  [program = "", ...args]: ReadonlyArray<string>,
+  cwd = "/",
+) =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      new Deno.Command(program, {
+        ...account,
+        args: [...args],
+        cwd,
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).spawn()
+    ),
+    (child) => kill(child),
+  )
 
 /** Sends a signal, which the process may not live to get, and waits for its end. */
 export const kill = (child: Deno.ChildProcess, signal: Deno.Signal = "SIGKILL") =>

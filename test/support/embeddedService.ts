@@ -3,15 +3,15 @@
  *
  *     deno run -A test/support/embeddedService.ts DATA_DIR
  *
- * Prints the port when the server answers, then waits for a signal.
+ * Prints "ready" when the server answers, then waits for a signal.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
 import { EmbeddedPostgres } from "../../src/database/EmbeddedPostgres.ts"
 
 const program = Effect.gen(function* () {
-  const { connection } = yield* EmbeddedPostgres
-  yield* Console.log(connection.port)
+  yield* EmbeddedPostgres
+  yield* Console.log("ready")
   return yield* Effect.never
 })
 

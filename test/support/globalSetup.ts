@@ -8,20 +8,19 @@ import { SqlClient } from "effect/sql"
 import type { TestProject } from "vitest/node"
 import * as Database from "../../src/database/Database.ts"
 import * as DatabaseUrl from "../../src/database/DatabaseUrl.ts"
-import { EmbeddedPostgres } from "../../src/database/EmbeddedPostgres.ts"
 import { Migrator } from "../../src/migrator/Migrator.ts"
+import { startOverTcp } from "./overTcp.ts"
 import "./ProvidedContext.ts"
 
 const startEmbedded = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const dataDir = yield* fs.makeTempDirectoryScoped({ prefix: "latchkey-test-" })
-  const services = yield* Layer.build(
-    EmbeddedPostgres.layer({ dataDir, durable: false, maxConnections: 300 }),
-  )
-  const { connection } = yield* Effect.provideContext(EmbeddedPostgres, services)
-  const { username, password, host, port, database } = connection
-  const secret = Redacted.isRedacted(password) ? Redacted.value(password) : ""
-  return `postgres://${username}:${encodeURIComponent(String(secret))}@${host}:${port}/${database}`
+  const { username, password, host, port, database } = yield* startOverTcp({
+    dataDir,
+    durable: false,
+    settings: { max_connections: 300 },
+  })
+  return `postgres://${username}:${Redacted.value(password)}@${host}:${port}/${database}`
 })
 
 const start = Effect.gen(function* () {

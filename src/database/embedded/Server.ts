@@ -1,32 +1,46 @@
 /** A running PostgreSQL, which lives no longer than its scope or, at the latest, this process. */
 import { PgConnection } from "@effect/sql-pg"
-import { Effect, type Redacted, Schedule } from "effect"
+import { Effect, Schedule } from "effect"
 import type { ConnectionParameters } from "../ConnectionParameters.ts"
+import { codeOf } from "../Constraints.ts"
 import { cannotRun, spawnOptions } from "./Account.ts"
 import type { Binaries } from "./Binaries.ts"
 import { roleAndDatabase } from "./Cluster.ts"
 import type { DataDir } from "./DataDir.ts"
-import { DataDirUnusable, PostgresNotStarted } from "./EmbeddedPostgresUnavailable.ts"
-import * as Postmaster from "./Postmaster.ts"
-import { host, serverArguments, type ServerSettings } from "./serverArguments.ts"
+import { EmbeddedPostgresEnded, PostgresNotStarted } from "./EmbeddedPostgresUnavailable.ts"
+import {
+  defaultPort,
+  serverArguments,
+  type ServerSettings,
+  serverSettings,
+} from "./serverArguments.ts"
 import * as ServerLog from "./ServerLog.ts"
+import * as ServerSocket from "./ServerSocket.ts"
 import { watchdog } from "./watchdog.ts"
 
-/** Starts the server and waits until it answers a query. */
+export interface Server {
+  readonly connection: ConnectionParameters
+  /** Fails when the server ends, also when that is because its scope closes. */
+  readonly ended: Effect.Effect<never, EmbeddedPostgresEnded>
+}
+
+/** PostgreSQL is there, and not ready yet. */
+const startingUp = "57P03"
+
+/**
+ * Starts the server and waits until it answers a query.
+ *
+ * @param settings win over the service's own
+ */
 export const start = Effect.fn("Server.start")(
-  function* (
-    dataDir: DataDir,
-    binaries: Binaries,
-    settings: ServerSettings,
-    password: Redacted.Redacted,
-  ) {
-    const port = yield* freePort
-    const connection: ConnectionParameters = {
-      host,
+  function* (dataDir: DataDir, binaries: Binaries, durable: boolean, settings: ServerSettings) {
+    const port = Number(settings["port"] ?? defaultPort)
+    const socket = yield* ServerSocket.open(dataDir, port)
+    const connection = {
+      host: socket.connectIn,
       port,
       database: roleAndDatabase,
       username: roleAndDatabase,
-      password,
     }
     const offset = yield* ServerLog.end(dataDir)
     const failure = (detail: string) =>
@@ -36,40 +50,38 @@ export const start = Effect.fn("Server.start")(
       )
     const child = yield* spawn(dataDir, [
       binaries.postgres,
-      ...serverArguments(dataDir, settings, port),
+      ...serverArguments(dataDir, {
+        ...serverSettings(dataDir, socket.listenIn, durable),
+        ...settings,
+      }),
     ])
-    const ended = Effect.promise(() => child.status)
-    yield* answers(dataDir, port, connection).pipe(
+    const ended = Effect.map(Effect.promise(() => child.status), howItEnded)
+    yield* answers(socket, connection).pipe(
+      Effect.catchTag(
+        "SqlError",
+        ({ reason }) => failure(`it does not let the service in (${reason.message})`),
+      ),
       Effect.repeat({ until: (ready) => ready, schedule: Schedule.spaced("10 millis") }),
       Effect.timeoutOrElse({
         duration: "30 seconds",
         orElse: () => failure("it did not answer within 30 seconds"),
       }),
-      Effect.raceFirst(
-        Effect.flatMap(ended, ({ code }) => failure(`it ended with exit code ${code}`)),
+      Effect.raceFirst(Effect.flatMap(ended, (how) => failure(`it ended with ${how}`))),
+    )
+    const server: Server = {
+      connection,
+      ended: Effect.flatMap(
+        ended,
+        (how) => new EmbeddedPostgresEnded({ how, log: dataDir.log }),
       ),
-    )
-    yield* ended.pipe(
-      Effect.andThen(Effect.logError("The embedded PostgreSQL ended. Start the service again.")),
-      Effect.forkScoped,
-    )
-    return connection
+    }
+    return server
   },
-  // Another program may take the port between the look for it and the server's own attempt.
-  Effect.retry({
-    times: 4,
-    while: (error) =>
-      error._tag === "PostgresNotStarted" && error.output.includes("could not bind"),
-  }),
 )
 
-/** A port that was free a moment ago. */
-const freePort = Effect.sync(() => {
-  const listener = Deno.listen({ hostname: host, port: 0 })
-  const { port } = listener.addr
-  listener.close()
-  return port
-})
+/** The watchdog ends with the exit code of the server, which of a signal is 128 more. */
+const howItEnded = ({ code }: Deno.CommandStatus) =>
+  code > 128 ? `signal ${code - 128}` : `exit code ${code}`
 
 /** The server under its watchdog, in a session of its own: a terminal's Ctrl-C is not for them. */
 const spawn = ({ account, log }: DataDir, command: Array<string>) =>
@@ -97,9 +109,8 @@ const spawn = ({ account, log }: DataDir, command: Array<string>) =>
 
 /** Whether the server takes a query yet. */
 const answers = Effect.fnUntraced(
-  function* (dataDir: DataDir, port: number, connection: ConnectionParameters) {
-    // Asked first, since whoever answers on the port could be another program that was quicker.
-    if (!(yield* Postmaster.isReady(dataDir, port))) {
+  function* (socket: ServerSocket.ServerSocket, connection: ConnectionParameters) {
+    if (!(yield* socket.isThere)) {
       return false
     }
     const client = yield* PgConnection.make(connection)
@@ -107,17 +118,10 @@ const answers = Effect.fnUntraced(
     return true
   },
   Effect.scoped,
-  (effect, { dataDir, directory, password }) =>
-    Effect.catchTag(
-      effect,
-      "SqlError",
-      ({ reason }) =>
-        reason._tag === "AuthenticationError"
-          ? new DataDirUnusable({
-            dataDir,
-            detail: `the password in ${password} is not that of the database. Restore the file, ` +
-              `or delete ${directory} to start with an empty database.`,
-          })
-          : Effect.succeed(false),
-    ),
+  Effect.catchIf(
+    (error) =>
+      error._tag === "SqlError" &&
+      (error.reason._tag === "ConnectionError" || codeOf(error) === startingUp),
+    () => Effect.succeed(false),
+  ),
 )

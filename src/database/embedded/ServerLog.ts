@@ -1,37 +1,49 @@
-/** The file that PostgreSQL writes its messages to, kept from growing without bound. */
-import { ByteSize, Effect, FileSystem, Schedule, Stream } from "effect"
-import { handOver } from "./Account.ts"
+/**
+ * The file that PostgreSQL writes its messages to. It is the account's: whatever is done with it is
+ * done by scripts that run as the account.
+ */
+import { Effect } from "effect"
+import { script } from "./Account.ts"
 import type { DataDir } from "./DataDir.ts"
 
-/** What the file may grow to, but for what comes in a minute. As much again is kept of the past. */
-const limit = ByteSize.mebibytes(10)
+/** Bytes that the file may grow to, but for a minute's. As much again is kept of the past. */
+const limit = 10 * 1024 ** 2
 
-/** Makes the file, and keeps it in bounds until the scope closes. */
-export const open = Effect.fn("ServerLog.open")(function* ({ log, account }: DataDir) {
-  const fs = yield* FileSystem.FileSystem
-  yield* fs.writeFileString(log, "", { flag: "a", mode: 0o600 })
-  yield* handOver(account, log)
-  // PostgreSQL holds the file open and appends: it is emptied, since renaming it would not end that.
-  const bound = Effect.gen(function* () {
-    const { size } = yield* fs.stat(log)
-    if (ByteSize.isGreaterThan(size, limit)) {
-      yield* fs.copyFile(log, `${log}.old`)
-      yield* fs.truncate(log)
-    }
-  })
-  yield* bound
-  yield* Effect.ignore(bound).pipe(Effect.repeat(Schedule.spaced("1 minute")), Effect.forkScoped)
-})
+/**
+ * A shell function that keeps the file in bounds. PostgreSQL holds it open and appends: it is
+ * emptied, since renaming it would not end that.
+ */
+export const boundLog = `
+bound_log() {
+  if [ -f "$1" ] && [ "$(wc -c <"$1")" -gt ${limit} ]; then
+    rm -f -- "$1.old"
+    cp -- "$1" "$1.old"
+    : >"$1"
+  fi
+}
+`
 
-/** Where the next message will be written. */
-export const end = Effect.fnUntraced(function* ({ log }: DataDir) {
-  const fs = yield* FileSystem.FileSystem
-  return (yield* fs.stat(log)).size
+/** Brings the file in bounds, and returns where in it the next message will be written. */
+export const end = Effect.fn("ServerLog.end")(function* ({ account, log }: DataDir) {
+  const size = yield* script(
+    account,
+    `${boundLog}
+bound_log "$1"
+if [ -f "$1" ]; then wc -c <"$1"; else echo 0; fi`,
+    [log],
+  )
+  return Number(size)
 })
 
 /** The last lines that were written since `offset`. */
-export const tail = Effect.fnUntraced(function* ({ log }: DataDir, offset: ByteSize.ByteSize) {
-  const fs = yield* FileSystem.FileSystem
-  const written = yield* Stream.mkString(Stream.decodeText(fs.stream(log, { offset })))
-  return written.trim().split("\n").slice(-10).join("\n")
+export const tail = Effect.fn("ServerLog.tail")(function* (
+  { account, log }: DataDir,
+  offset: number,
+) {
+  return yield* script(
+    account,
+    `[ -f "$1" ] || exit 0
+tail -c "+$(($2 + 1))" -- "$1" | tail -c 4096 | tail -n 10`,
+    [log, String(offset)],
+  )
 })

@@ -1,43 +1,21 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Option } from "effect"
+import { Effect, FileSystem } from "effect"
 import {
+  accountOf,
   eventually,
   kill,
-  portOf,
   processesOf,
   query,
   serviceProcess,
   session,
+  spawnAs,
   start,
   temporaryDataDir,
+  untilReady,
 } from "../../support/EmbeddedServer.ts"
 
 const provided = Effect.provide(NodeServices.layer)
-
-/** Starts a program as the user that owns the cluster, until the scope closes. */
-const spawnAsOwner = Effect.fnUntraced(
-  function* (dataDir: string, [program = "", ...args]: Array<string>) {
-    const fs = yield* FileSystem.FileSystem
-    const { uid, gid } = yield* fs.stat(`${dataDir}/postgres/cluster`)
-    const account = Deno.uid() === 0
-      ? { uid: Option.getOrThrow(uid), gid: Option.getOrThrow(gid) }
-      : {}
-    return yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        new Deno.Command(program, {
-          ...account,
-          args,
-          cwd: "/",
-          stdin: "null",
-          stdout: "null",
-          stderr: "null",
-        }).spawn()
-      ),
-      (child) => kill(child),
-    )
-  },
-)
 
 // The processes are looked for in /proc.
 const isLinux = Deno.build.os === "linux"
@@ -49,7 +27,7 @@ describe.runIf(isLinux)("the server of a service that died", () => {
         const dataDir = yield* temporaryDataDir
         yield* session(dataDir, "CREATE TABLE kept ()")
         const service = yield* serviceProcess(dataDir)
-        yield* portOf(service)
+        yield* untilReady(service)
         assert.isAbove((yield* processesOf(dataDir)).size, 0)
 
         yield* kill(service, signal)
@@ -62,7 +40,7 @@ describe.runIf(isLinux)("the server of a service that died", () => {
     Effect.gen(function* () {
       const dataDir = yield* temporaryDataDir
       const service = yield* serviceProcess(dataDir)
-      yield* portOf(service)
+      yield* untilReady(service)
       yield* kill(service)
 
       const connection = yield* start(dataDir)
@@ -75,9 +53,12 @@ describe.runIf(isLinux)("the server of a service that died", () => {
       const commandLine = yield* Effect.scoped(Effect.gen(function* () {
         yield* start(dataDir)
         const running = yield* processesOf(dataDir)
-        return [...running.values()].find(([program]) => program?.endsWith("/postgres")) ?? []
+        const words = [...running.values()].find(([program]) => program?.endsWith("/postgres")) ??
+          []
+        // The directory of its socket may be gone with the service.
+        return words.map((word) => word.replace(/^(unix_socket_directories=).*/, "$1."))
       }))
-      const orphan = yield* spawnAsOwner(dataDir, commandLine)
+      const orphan = yield* spawnAs(yield* accountOf(dataDir), commandLine)
       const pidFile = `${dataDir}/postgres/cluster/postmaster.pid`
       const fs = yield* FileSystem.FileSystem
       yield* eventually(fs.exists(pidFile))
@@ -94,7 +75,7 @@ describe.runIf(isLinux)("the server of a service that died", () => {
       const lines = yield* Effect.scoped(
         Effect.andThen(start(dataDir), fs.readFileString(pidFile)),
       )
-      const bystander = yield* spawnAsOwner(dataDir, ["/bin/sleep", "3600"])
+      const bystander = yield* spawnAs(yield* accountOf(dataDir), ["/bin/sleep", "3600"])
       yield* fs.writeFileString(pidFile, lines.replace(/^\d+/, String(bystander.pid)))
 
       yield* session(dataDir, "SELECT 1")

@@ -4,18 +4,22 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { PgConnection } from "@effect/sql-pg"
-import { Effect, FileSystem, Redacted, Schedule } from "effect"
+import { Effect, FileSystem, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ConnectionParameters } from "../../../src/database/ConnectionParameters.ts"
 import * as Database from "../../../src/database/Database.ts"
-import { handOver, run, spawnOptions } from "../../../src/database/embedded/Account.ts"
+import { run, spawnOptions } from "../../../src/database/embedded/Account.ts"
 import * as Binaries from "../../../src/database/embedded/Binaries.ts"
 import * as EmbeddedCluster from "../../../src/database/embedded/Cluster.ts"
 import * as DataDir from "../../../src/database/embedded/DataDir.ts"
-import { serverArguments } from "../../../src/database/embedded/serverArguments.ts"
-import * as ServerLog from "../../../src/database/embedded/ServerLog.ts"
+import {
+  serverArguments,
+  type ServerSettings,
+  serverSettings,
+} from "../../../src/database/embedded/serverArguments.ts"
 import { watchdog } from "../../../src/database/embedded/watchdog.ts"
 import { Migrator } from "../../../src/migrator/Migrator.ts"
+import { freePort, tcpSettings } from "../../support/overTcp.ts"
 
 export interface Cluster {
   readonly connection: ConnectionParameters
@@ -26,13 +30,6 @@ export interface Cluster {
   /** Runs statements as the superuser, one after the other, and gives the rows of the last. */
   readonly query: (...statements: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<unknown>>
 }
-
-const freePort = Effect.sync(() => {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 })
-  const { port } = listener.addr
-  listener.close()
-  return port
-})
 
 /** Runs statements on a connection of their own, and gives the rows of the last. */
 export const query = (connection: ConnectionParameters) => (...statements: ReadonlyArray<string>) =>
@@ -70,12 +67,24 @@ export const untilWaiting = (connection: ConnectionParameters, table: string, se
 const makeServer = Effect.fnUntraced(function* (
   dataDir: DataDir.DataDir,
   { postgres }: Binaries.Binaries,
-  connection: ConnectionParameters,
+  settings: ServerSettings,
 ) {
   const fs = yield* FileSystem.FileSystem
-  yield* ServerLog.open(dataDir)
-  const settings = { durable: true, maxConnections: 60, sharedBuffers: "128MB" }
-  const serverCommand = [postgres, ...serverArguments(dataDir, settings, Number(connection.port))]
+  const serverCommand = [
+    postgres,
+    ...serverArguments(dataDir, {
+      ...serverSettings(dataDir, "", true),
+      unix_socket_directories: "",
+      max_connections: 60,
+      ...settings,
+    }),
+  ]
+  const connection: ConnectionParameters = {
+    host: "127.0.0.1",
+    port: Number(settings["port"]),
+    database: EmbeddedCluster.roleAndDatabase,
+    username: EmbeddedCluster.roleAndDatabase,
+  }
   const run = Effect.sync(() =>
     new Deno.Command("/bin/sh", {
       ...spawnOptions(dataDir.account),
@@ -139,20 +148,14 @@ const makeTempDir = Effect.gen(function* () {
 const makePrimary = Effect.gen(function* () {
   const dataDir = yield* DataDir.open(yield* makeTempDir)
   const binaries = yield* Binaries.install(dataDir)
-  const password = yield* EmbeddedCluster.prepare(dataDir, binaries, false)
-  const connection: ConnectionParameters = {
-    host: "127.0.0.1",
-    port: yield* freePort,
-    database: EmbeddedCluster.roleAndDatabase,
-    username: EmbeddedCluster.roleAndDatabase,
-    password,
-  }
-  const server = yield* makeServer(dataDir, binaries, connection)
+  yield* EmbeddedCluster.prepare(dataDir, binaries, false)
+  const settings = yield* tcpSettings("trust")
+  const server = yield* makeServer(dataDir, binaries, settings)
   yield* Migrator.use((migrator) => migrator.up()).pipe(
     Effect.provide(Migrator.layer),
-    Effect.provide(Database.layer({ connection })),
+    Effect.provide(Database.layer({ connection: server.connection })),
   )
-  return { server, dataDir, binaries, password }
+  return { server, settings, dataDir, binaries }
 })
 
 /** A running, migrated server, gone when the scope closes. */
@@ -167,10 +170,9 @@ export const make = makePrimary.pipe(
  * standby is a copy of the primary's files, since the embedded binaries have no pg_basebackup.
  */
 export const makePair = Effect.gen(function* () {
-  const { server: primary, dataDir, binaries, password } = yield* makePrimary
+  const { server: primary, settings, dataDir, binaries } = yield* makePrimary
   const other = yield* DataDir.open(yield* makeTempDir)
-  const connection = { ...primary.connection, port: yield* freePort }
-  const copy = `${other.directory}/cluster`
+  const copy = other.cluster
   const backUp = Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const fs = yield* FileSystem.FileSystem
@@ -185,19 +187,18 @@ export const makePair = Effect.gen(function* () {
     const { host, port, username } = primary.connection
     yield* fs.writeFileString(
       `${copy}/postgresql.auto.conf`,
-      `primary_conninfo = 'host=${host} port=${port} user=${username} password=${
-        Redacted.value(password)
-      } application_name=standby'\n`,
+      `primary_conninfo = 'host=${host} port=${port} user=${username} application_name=standby'\n`,
     )
     yield* fs.writeFileString(`${copy}/standby.signal`, "")
     for (const file of ["backup_label", "postgresql.auto.conf", "standby.signal"]) {
-      yield* handOver(dataDir.account, `${copy}/${file}`)
+      const { account } = dataDir
+      if (account !== undefined) yield* fs.chown(`${copy}/${file}`, account.uid, account.gid)
     }
   })
   yield* backUp.pipe(
     Effect.provide(Database.layer({ connection: primary.connection, maxConnections: 1 })),
   )
-  const standby = yield* makeServer({ ...other, cluster: copy }, binaries, connection)
+  const standby = yield* makeServer(other, binaries, { ...settings, port: yield* freePort })
   yield* primary.query(
     "ALTER SYSTEM SET synchronous_standby_names = 'standby'",
     "SELECT pg_reload_conf()",

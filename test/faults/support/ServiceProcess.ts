@@ -1,7 +1,7 @@
 /**
  * The service as a process of its own, started as an operator starts it.
  */
-import { Deferred, Effect, Redacted, Schema } from "effect"
+import { Deferred, Effect, Fiber, Redacted, Schema } from "effect"
 import type { ConnectionParameters } from "../../../src/database/ConnectionParameters.ts"
 import { createHash } from "node:crypto"
 
@@ -30,6 +30,8 @@ export const databaseUrl = (connection: ConnectionParameters, proxyPort?: number
 export class ServiceNotStarted
   extends Schema.TaggedError<ServiceNotStarted>()("ServiceNotStarted", {
     output: Schema.String,
+    /** How the process ended. */
+    code: Schema.Int,
   }) {}
 
 export interface ServiceProcess {
@@ -39,6 +41,8 @@ export interface ServiceProcess {
   readonly ended: Effect.Effect<Deno.CommandStatus>
   /** All that it wrote so far. */
   readonly output: () => string
+  /** Waits until it has written its last, for which its end is too early. */
+  readonly outputEnded: Effect.Effect<void>
 }
 
 const spawn = (variables: Record<string, string>) =>
@@ -83,10 +87,12 @@ export const start = Effect.fnUntraced(function* (variables: Record<string, stri
         },
       }),
     )
-  yield* Effect.promise(() => Promise.all([read(child.stdout), read(child.stderr)])).pipe(
-    Effect.andThen(
-      Effect.suspend(() => Deferred.fail(listening, new ServiceNotStarted({ output }))),
-    ),
+  const outputEnded = yield* Effect.forkScoped(
+    Effect.promise(() => Promise.all([read(child.stdout), read(child.stderr)])),
+  )
+  yield* Fiber.join(outputEnded).pipe(
+    Effect.andThen(Effect.promise(() => child.status)),
+    Effect.flatMap(({ code }) => Deferred.fail(listening, new ServiceNotStarted({ output, code }))),
     Effect.forkScoped,
   )
   const port = yield* Deferred.await(listening)
@@ -95,6 +101,7 @@ export const start = Effect.fnUntraced(function* (variables: Record<string, stri
     signal: (name) => signal(child, name),
     ended: Effect.promise(() => child.status),
     output: () => output,
+    outputEnded: Effect.asVoid(Fiber.join(outputEnded)),
   }
   return service
 })
