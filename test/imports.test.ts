@@ -157,3 +157,17 @@ describe("the SQL of src", () => {
       )
     }).pipe(Effect.provide(NodeServices.layer)))
 })
+
+describe("the server of src", () => {
+  it.effect("takes requests from Node in one place", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* Path.Path
+      const takers: Array<string> = []
+      for (const file of (yield* readImports).keys()) {
+        const text = yield* fs.readFileString(path.join(src, file))
+        if (/\(\s*"(?:request|checkContinue|checkExpectation)"/.test(text)) takers.push(file)
+      }
+      assert.deepStrictEqual(takers, ["server/dispatch.ts"])
+    }).pipe(Effect.provide(NodeServices.layer)))
+})

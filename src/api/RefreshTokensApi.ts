@@ -139,9 +139,10 @@ export class RefreshTokensApi extends HttpApiGroup.make("refreshTokens")
         "Revokes the token and creates its successor for the same user, in one transaction; of " +
           "several rotations at once exactly one succeeds. The same rotation again returns 201 " +
           "while the successor is valid. Any other rotation of a rotated token is " +
-          "`refresh-token-reused`: it may have been stolen, so revoke all tokens of the user " +
-          "(RFC 9700, 4.14.2). `refresh-token-revoked` is a token that was revoked and not " +
-          "rotated. Rotating a token onto itself is 400.",
+          "`refresh-token-reused`: it may have been stolen, and what it was rotated to should be " +
+          "revoked (RFC 9700, 4.14.2), as revoking all tokens of the user does. " +
+          "`refresh-token-revoked` is a token that was revoked and not rotated. Rotating a token " +
+          "onto itself is 400.",
       )
       .annotate(
         OpenApi.Transform,

@@ -83,7 +83,7 @@ export class TokenHashTaken extends Schema.TaggedError<TokenHashTaken>()("TokenH
 
 /**
  * The token was rotated before, so its thief or its owner holds the successor (RFC 9700, 4.14.2:
- * the caller should revoke the whole family).
+ * what it was rotated to should be revoked).
  */
 export class RefreshTokenReused
   extends Schema.TaggedError<RefreshTokenReused>()("RefreshTokenReused", {}) {

@@ -1,5 +1,5 @@
 /**
- * The outermost layer of the service: makes requests readable, and every error answer a problem.
+ * The outermost layer of the router: makes requests readable, and every error response a problem.
  */
 import { Cause, Effect, Option } from "effect"
 import {

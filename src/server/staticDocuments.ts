@@ -1,6 +1,6 @@
 /**
- * Answers that stay the same for as long as the service runs: compressed for who takes that, and not
- * sent again to who has them.
+ * Responses that stay the same while the service runs: compressed for clients that accept it, and not
+ * sent again to clients that have them.
  */
 import { createHash } from "node:crypto"
 import { promisify } from "node:util"
@@ -8,7 +8,7 @@ import { gzip } from "node:zlib"
 import { Effect, Function } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 
-/** Once for each document: the larger one takes 50 ms. */
+/** Once per document. */
 const compress = Function.memoize((body: Uint8Array) => promisify(gzip)(body))
 
 const digest = Function.memoize((body: Uint8Array) =>
@@ -32,7 +32,7 @@ const names = (ifNoneMatch: string, tag: string) =>
     given === tag || given === "*"
   )
 
-/** For routes whose handler gives the very same response each time. */
+/** For routes whose handler returns the very same response each time. */
 export const staticDocuments = HttpRouter.middleware((handle) =>
   Effect.gen(function* () {
     const { headers } = yield* HttpServerRequest.HttpServerRequest

@@ -4,7 +4,7 @@
  * Routers, middlewares and their fibers cost more than everything else that a request needs. So
  * requests for most endpoints are decoded and encoded here by the endpoint's own schemas, and given to
  * the same handlers. Whatever is unusual goes the long way, which knows what to say of it: this one
- * refuses nothing but what a body turns out to be.
+ * refuses nothing but bodies that are not what they should be, and what there is no room for.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { Cause, Effect, Exit, Option, Result } from "effect"
