@@ -129,7 +129,7 @@ done`
       const cluster = `${yield* fs.realPath(`${dataDir}/postgres`)}/cluster`
       const bystander = yield* spawnAs(
         undefined,
-        ["/usr/bin/env", "sh", "-c", "sleep 600; :", `x/postgres -D ${cluster} -c y`],
+        ["/usr/bin/tail", "-f", "/dev/null", `x/postgres -D ${cluster} -c y`],
         cluster,
       )
       const pidFile = `${cluster}/postmaster.pid`
