@@ -41,7 +41,7 @@ export const definitions = {
     default: "10",
     wants: "a number of connections in digits, 1 to 1000",
     meaning:
-      "Connections to the database for requests, at most; clean-ups take up to 2 more a thread",
+      "Database connections for requests, at most; clean-ups and checks take 3 more per thread",
   }),
   threads: variable(Schemas.integer(1, 64), {
     name: "THREADS",

@@ -10,6 +10,7 @@ import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
 import * as Database from "./database/Database.ts"
 import { EmbeddedPostgres } from "./database/EmbeddedPostgres.ts"
 import { Migrator } from "./migrator/Migrator.ts"
+import { isReadOnly, ReadinessLayer, requireReady } from "./ReadinessLayer.ts"
 import { LoginAttemptRepository } from "./repositories/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "./repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "./repositories/UserRepository.ts"
@@ -39,10 +40,23 @@ const client = (settings: SettingsShape, connection: ConnectionParameters) =>
     }),
   )
 
-/** A database that an operator migrates: this service only looks whether that was done. */
+/**
+ * A database that an operator migrates and grants rights in: this service only looks whether that was
+ * done. One that is read-only for now, as in a failover, is waited for in `/readyz`.
+ */
 const external = (settings: SettingsShape, connection: ConnectionParameters) =>
-  Layer.effectDiscard(Migrator.use((migrator) => migrator.requireCurrent)).pipe(
-    Layer.provideMerge(Migrator.layer),
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { warnings } = yield* Database.ConnectionSource
+      yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
+      yield* Effect.catchIf(
+        requireReady,
+        isReadOnly,
+        ({ message }) => Effect.logWarning(message),
+      )
+    }),
+  ).pipe(
+    Layer.provide(Migrator.layer),
     Layer.provideMerge(client(settings, connection)),
   )
 
@@ -66,7 +80,7 @@ const watchEmbedded = Layer.effectDiscard(Effect.gen(function* () {
 /** A database of the service's own, which it migrates itself. */
 const embedded = (settings: SettingsShape) =>
   Layer.effectDiscard(Migrator.use((migrator) => migrator.up())).pipe(
-    Layer.provideMerge(Migrator.layer),
+    Layer.provide(Migrator.layer),
     Layer.provideMerge(
       Layer.unwrap(
         EmbeddedPostgres.use(({ connection }) => Effect.succeed(client(settings, connection))),
@@ -116,15 +130,6 @@ const Repositories = Layer.mergeAll(
 const MaintenanceBeside = Layer.provide(
   Maintenance.layer,
   closingWithin("The pool of connections for clean-ups", Database.layerBeside(2)),
-)
-
-/** The migrations are looked at as well: somebody may migrate while the service runs. */
-const Ready = Layer.unwrap(
-  Migrator.use((migrator) =>
-    Effect.succeed(
-      Readiness.layer(Effect.andThen(migrator.requireCurrent, Database.requireWritable)),
-    )
-  ),
 )
 
 /** Only where it is asked for. */
@@ -201,7 +206,7 @@ export const layer = Layer.unwrap(
       Layer.provide([
         Repositories,
         MaintenanceBeside,
-        Ready,
+        ReadinessLayer,
         Keys,
         count > 1 ? metricsOfThreads(0, count) : Metrics.layer,
         Threads.layer(count),
@@ -229,11 +234,10 @@ export const layerOfThread = ({ index, count, port, embedded }: ThreadStart) =>
         Layer.provide([
           Repositories,
           MaintenanceBeside,
-          Ready,
+          ReadinessLayer,
           KeysAgain,
           metricsOfThreads(index, count),
         ]),
-        Layer.provide(Migrator.layer),
         Layer.provide(client(settings, yield* connection)),
         // Earlier than the first thread, which waits for this one.
         Layer.provide(closing(settings, 0.93)),

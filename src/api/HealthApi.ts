@@ -24,7 +24,8 @@ export class HealthApi extends HttpApiGroup.make("health")
       .annotate(
         OpenApi.Description,
         "For readiness probes and load balancers: 503 while the database cannot be used, is not " +
-          "at the version of this service, or while the service is shutting down.",
+          "at the version of this service, or while the service is shutting down; `detail` is the " +
+          "name of the reason, such as `database-read-only`.",
       ),
     HttpApiEndpoint.get("metrics", "/metrics", {
       success: Schema.String.pipe(

@@ -37,19 +37,26 @@ export class UnexpectedDatabaseError extends Data.Error<{
 /**
  * SQLSTATEs and classes that say "not now" instead of "not like this": connection failures, too
  * many connections or too little memory, operator intervention (shutdown, a cancelled statement), a
- * database that is gone or lets nobody in, a standby that is read-only, serialization failures,
- * deadlocks, lock and transaction timeouts.
+ * failing disk, a database that is gone or lets nobody in, a standby that is read-only, rights that
+ * an operator took away, sessions that a pooler mixes up, serialization failures, deadlocks, lock and
+ * transaction timeouts, a plan that a migration made stale.
  */
 const unavailable = [
   "08",
   "53",
   "57",
+  "58",
+  "0A000",
   "25006",
+  "25P02",
   "25P03",
   "25P04",
+  "26000",
   "3D000",
   "40001",
   "40P01",
+  "42501",
+  "42P05",
   "55000",
   "55P03",
 ]
@@ -65,8 +72,11 @@ export const codeOf = (error: SqlError.SqlError): string | null =>
 export const constraintOf = (error: SqlError.SqlError): string | null =>
   property(error.reason.cause, "constraint")
 
-/** Serialization failures and deadlocks: given up in favour of another transaction. */
-const conflicts = ["40001", "40P01"]
+/**
+ * Serialization failures and deadlocks, given up in favour of another transaction; and plans that a
+ * migration beside a transaction has made stale, which the transaction gets anew when it is repeated.
+ */
+const conflicts = ["40001", "40P01", "0A000"]
 
 /** Lost against another transaction: those, and a lock not had in time. */
 const lost = [...conflicts, "55P03"]
@@ -117,6 +127,37 @@ export const isUndoneForARow = (error: unknown): error is SqlError.SqlError => {
   if (!SqlError.isSqlError(error)) return false
   const code = codeOf(error)
   return code !== null && (!isUnavailable(error, code) || lost.includes(code))
+}
+
+/** Whether the server is not the one that writes: after a failover its name may lead to another. */
+export const isWrongServer = (error: SqlError.SqlError): boolean => codeOf(error) === "25006"
+
+/**
+ * Whether the next statement on this connection could not do better: the server ends it, or a pooler
+ * gave it a session of somebody else's. `isAlone` says that no transaction of ours is open on it, in
+ * which a failed statement would be the reason for 25P02.
+ */
+export const isWrongConnection = (error: SqlError.SqlError, isAlone: boolean): boolean => {
+  const code = codeOf(error) ?? ""
+  return code.startsWith("08") || code.startsWith("57P") ||
+    ["25P03", "25P04", "26000", "42P05"].includes(code) || isAlone && code === "25P02"
+}
+
+/** Whether the role lacks a right, or row security keeps rows from it. */
+export const isRightMissing = (error: SqlError.SqlError): boolean => codeOf(error) === "42501"
+
+/** PostgreSQL's own functions that deny something, in words that name an object and no value. */
+const denying = /^(aclcheck_error|check_enable_rls)/
+
+/**
+ * What was denied, in PostgreSQL's words, which may be translated. Only in its own: a trigger can
+ * raise the same SQLSTATE, in words that hold anything.
+ */
+export const deniedWords = (error: SqlError.SqlError): string => {
+  const { cause } = error.reason
+  return denying.test(property(cause, "routine") ?? "")
+    ? property(cause, "message") ?? "an object"
+    : "an object that PostgreSQL does not name"
 }
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()

@@ -1,86 +1,91 @@
 /**
- * The pool of connections to PostgreSQL, as `PgClient` and `SqlClient`.
+ * Pools of connections to PostgreSQL, as `PgClient` and `SqlClient`.
  *
- * Every session has the same settings, whatever the server's defaults: UTC, and bounds on how long a
- * statement, a lock and an idle transaction may take, so that no client can hold the pool for long.
+ * Every session has the same settings, whatever the server's defaults: what statements rest on, and
+ * bounds on how long a statement, a lock and an idle transaction may take, so that no client can hold
+ * the pool for long. They are read back when a connection is made.
  */
 import { PgClient, PgConnection } from "@effect/sql-pg"
-import { Data, Duration, Effect, type Layer, Schema } from "effect"
+import { Context, Duration, Effect, Layer, Option, type Scope } from "effect"
+import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
 import type { ConnectionParameters } from "./ConnectionParameters.ts"
-import { codeOf, interpretErrors } from "./Constraints.ts"
+import * as ConnectionPool from "./ConnectionPool.ts"
+import { codeOf } from "./Constraints.ts"
 import * as Unreachable from "./DatabaseUnreachable.ts"
 import * as PatientSocket from "./PatientSocket.ts"
+import * as SessionSettings from "./SessionSettings.ts"
 
-export interface DatabaseOptions {
+export interface DatabaseOptions extends SessionSettings.Timeouts {
   readonly connection: ConnectionParameters
   /** How many connections at most. Default 10. */
   readonly maxConnections?: number
-  /** Bounds for every session; without one, the server's own setting holds. */
-  readonly statementTimeout?: Duration.Duration
-  readonly lockTimeout?: Duration.Duration
-  readonly idleInTransactionTimeout?: Duration.Duration
+  /** The greatest age of a connection, give or take a tenth. Default 30 minutes. */
+  readonly maxAge?: Duration.Duration
 }
 
 /** `server_version_num` of the oldest server that is supported: PostgreSQL 15. */
 const oldestVersion = 150_000
-
-const Server = Schema.Tuple([
-  Schema.Struct({
-    versionNumber: Schema.Int,
-    version: Schema.String,
-    readOnly: Schema.Boolean,
-  }),
-])
-
-const sessionSettings = (options: DatabaseOptions): Record<string, string> => {
-  const settings: Record<string, string> = { TimeZone: "UTC" }
-  // PgBouncer refuses startup parameters that it does not track, and it tracks none of these.
-  if (options.connection.pooler) return settings
-  // Planned once, not each time: an array of one key would otherwise never get a plan that is kept.
-  settings["plan_cache_mode"] = "force_generic_plan"
-  // For a group of rows, PostgreSQL expects a hundred. By its default, which is meant for disks that
-  // turn, it would rather read a whole table of ten thousand rows than look up so many of them.
-  settings["random_page_cost"] = "1.1"
-  const timeouts = {
-    statement_timeout: options.statementTimeout,
-    lock_timeout: options.lockTimeout,
-    idle_in_transaction_session_timeout: options.idleInTransactionTimeout,
-  }
-  for (const [name, timeout] of Object.entries(timeouts)) {
-    // 0 would mean that there is no bound.
-    if (timeout !== undefined) settings[name] = `${Math.ceil(Duration.toMillis(timeout))}`
-  }
-  return settings
-}
 
 const clientConfig = (options: DatabaseOptions): PgClient.PgPoolConfig => {
   const { pooler, sslFallback: _, writable: __, ...connection } = options.connection
   return {
     applicationName: "latchkey",
     ...connection,
-    startupParameters: { ...sessionSettings(options), ...connection.startupParameters },
-    maxConnections: options.maxConnections ?? 10,
+    startupParameters: SessionSettings.startupParameters(options.connection, options),
     prepare: !pooler,
   }
 }
 
-const inspect = Effect.fnUntraced(function* (config: PgConnection.Config) {
+const queryOn =
+  (connection: PgConnection.PgConnection) =>
+  (statement: string): Effect.Effect<unknown, SqlError.SqlError> =>
+    Effect.map(connection.query(statement, [], false), ({ rows }) => rows)
+
+/**
+ * Whether a pooler is between that gives a connection another process of the server for each
+ * transaction: two connections share one then, or one is moved.
+ */
+const isShared = Effect.fnUntraced(function* (
+  config: PgClient.PgPoolConfig,
+  connection: PgConnection.PgConnection,
+  facts: SessionSettings.SessionFacts,
+) {
+  // A pooler gives its clients no process ids of the server.
+  if (connection.processId === facts.processId) return false
+  const isSame = (other: SessionSettings.SessionFacts) =>
+    other.processId === facts.processId && other.serverStart === facts.serverStart
+  const other = yield* SessionSettings.readFacts(queryOn(yield* PgConnection.make(config)))
+  return isSame(other) || !isSame(yield* SessionSettings.readFacts(queryOn(connection)))
+})
+
+const inspect = Effect.fnUntraced(function* (config: PgClient.PgPoolConfig) {
   const connection = yield* PgConnection.make(config)
-  const { rows } = yield* connection.query(
-    `SELECT
-      current_setting('server_version_num')::int AS "versionNumber",
-      current_setting('server_version') AS version,
-      pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS "readOnly"`,
-    [],
-    false,
-  )
-  return rows
+  const facts = yield* SessionSettings.readFacts(queryOn(connection))
+  return {
+    config,
+    facts,
+    isShared: config.prepare !== false && (yield* isShared(config, connection, facts)),
+  }
 }, Effect.scoped)
 
 /** Whether the other encryption may be what the server wants; a wrong password stays wrong. */
 const mayFallBack = (error: SqlError.SqlError): boolean =>
   Unreachable.isTlsRefused(error) || codeOf(error) === "28000"
+
+/** What an operator should know of a database that can be used, in sentences. */
+const warningsOf = (options: DatabaseOptions, facts: SessionSettings.SessionFacts) => [
+  ...SessionSettings.overriddenTimeouts(options.connection, options).map((name) =>
+    `The connection's options set ${name}, which has no effect: ${name.toUpperCase()} sets it.`
+  ),
+  ...options.connection.pooler ? SessionSettings.looseSettings(facts, options) : [],
+  ...SessionSettings.unsafeDurability(facts),
+]
+
+interface Connected {
+  readonly working: PgClient.PgPoolConfig
+  readonly warnings: ReadonlyArray<string>
+}
 
 /**
  * Makes one connection, so that what is wrong with the settings or the server is found at the start,
@@ -89,38 +94,28 @@ const mayFallBack = (error: SqlError.SqlError): boolean =>
 const connect = Effect.fn("Database.connect")(
   function* (
     options: DatabaseOptions,
-  ): Effect.fn.Return<PgClient.PgPoolConfig, Unreachable.DatabaseUnreachable> {
+  ): Effect.fn.Return<Connected, Unreachable.DatabaseUnreachable> {
     const { connection } = options
-    const config = clientConfig(options)
-    const first = Effect.map(inspect(config), (rows) => ({ config, rows }))
-    const other = { ...config, ssl: connection.sslFallback }
-    const { config: working, rows } = yield* Effect.catchIf(
-      first,
-      (error) => connection.sslFallback !== undefined && mayFallBack(error),
-      () => Effect.map(inspect(other), (rows) => ({ config: other, rows })),
-    ).pipe(Effect.mapError((error) => Unreachable.fromSqlError(connection, error)))
-    const [server] = yield* Effect.orDie(Schema.decodeUnknownEffect(Server)(rows))
-    if (server.versionNumber < oldestVersion) {
-      return yield* Unreachable.tooOld(connection, server.version)
+    const [contradiction] = SessionSettings.contradictions(connection)
+    if (contradiction !== undefined) {
+      return yield* Unreachable.contradicted(connection, contradiction)
     }
-    if (connection.writable && server.readOnly) return yield* Unreachable.standby(connection)
-    return working
+    const config = clientConfig(options)
+    const { config: working, facts, isShared } = yield* Effect.catchIf(
+      inspect(config),
+      (error) => connection.sslFallback !== undefined && mayFallBack(error),
+      () => inspect({ ...config, ssl: connection.sslFallback }),
+    ).pipe(Effect.mapError((error) => Unreachable.fromSqlError(connection, error)))
+    if (facts.versionNumber < oldestVersion) {
+      return yield* Unreachable.tooOld(connection, facts.version)
+    }
+    if (isShared) return yield* Unreachable.pooled(connection)
+    const problem = SessionSettings.diagnose(facts, working)
+    if (Option.isSome(problem)) return yield* Unreachable.unfit(connection, problem.value)
+    if (connection.writable && facts.readOnly) return yield* Unreachable.standby(connection)
+    return { working, warnings: warningsOf(options, facts) }
   },
 )
-
-/** The server answers, but is a standby, or somebody made it read-only. */
-export class DatabaseReadOnly extends Data.TaggedError("DatabaseReadOnly") {
-  override readonly message = "The database is read-only"
-}
-
-/** Fails when statements that write would. */
-export const requireWritable = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-  const readOnly = yield* interpretErrors()(
-    sql`SELECT WHERE current_setting('transaction_read_only')::boolean`,
-  )
-  if (readOnly.length > 0) return yield* new DatabaseReadOnly()
-}).pipe(Effect.withSpan("Database.requireWritable"))
 
 /** Without a bound on statements, there is none on the server's silence. */
 const patientStream = (
@@ -129,6 +124,21 @@ const patientStream = (
 ): PgClient.PgPoolConfig["stream"] =>
   statementTimeout && (() => PatientSocket.open({ ...connection, ssl }, statementTimeout))
 
+/** Where pools of connections to one database come from. */
+export class ConnectionSource extends Context.Service<ConnectionSource, {
+  /** A client on a pool of at most so many connections, opened when they are needed. */
+  readonly makeClient: (
+    maxConnections: number,
+  ) => Effect.Effect<PgClient.PgClient, SqlError.SqlError, Scope.Scope | Reactivity.Reactivity>
+  /**
+   * Has the connections of all its pools replaced when they are wanted next, at most every five
+   * seconds: the name of a server that does not write any more may lead to another one by now.
+   */
+  readonly replaceConnections: Effect.Effect<void>
+  /** What an operator should know of the database, though it can be used, in sentences. */
+  readonly warnings: ReadonlyArray<string>
+}>()("latchkey/database/ConnectionSource") {}
+
 /**
  * `PgClient` and `SqlClient` on a pool. Fails at the start where the server cannot be used; once it
  * has been, an outage is an error of the statements that run into it, and the pool reconnects.
@@ -136,14 +146,33 @@ const patientStream = (
 export const layer = (
   options: DatabaseOptions,
 ): Layer.Layer<
-  PgClient.PgClient | SqlClient.SqlClient,
+  PgClient.PgClient | SqlClient.SqlClient | ConnectionSource,
   Unreachable.DatabaseUnreachable
 > =>
-  PgClient.layerFrom(Effect.flatMap(connect(options), (config) =>
-    Effect.mapError(
-      PgClient.make({ ...config, stream: patientStream(options, config) }),
+  Layer.effectContext(Effect.gen(function* () {
+    const { working, warnings } = yield* connect(options)
+    const config = { ...working, stream: patientStream(options, working) }
+    const generations = ConnectionPool.makeGenerations()
+    const makeClient = (maxConnections: number) =>
+      ConnectionPool.make({
+        config: { ...config, maxConnections },
+        verify: (connection) => SessionSettings.verify(config, queryOn(connection)),
+        maxAge: options.maxAge ?? Duration.minutes(30),
+        generations,
+      })
+    const client = yield* Effect.mapError(
+      makeClient(options.maxConnections ?? 10),
       (error) => Unreachable.fromSqlError(options.connection, error),
-    )))
+    )
+    return Context.make(PgClient.PgClient, client).pipe(
+      Context.add(SqlClient.SqlClient, client),
+      Context.add(ConnectionSource, {
+        makeClient,
+        replaceConnections: generations.replace,
+        warnings,
+      }),
+    )
+  })).pipe(Layer.provide(Reactivity.layer))
 
 /**
  * Another pool, to the same server and with the same settings, for work that must not use up the
@@ -151,10 +180,8 @@ export const layer = (
  */
 export const layerBeside = (
   maxConnections: number,
-): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, never, PgClient.PgClient> =>
+): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, never, ConnectionSource> =>
   PgClient.layerFrom(
-    PgClient.PgClient.use(({ config }) =>
-      // What fails to connect later is an error of its statement.
-      Effect.orDie(PgClient.make({ ...config, maxConnections }))
-    ),
+    // What fails to connect later is an error of its statement.
+    ConnectionSource.use(({ makeClient }) => Effect.orDie(makeClient(maxConnections))),
   )

@@ -6,6 +6,7 @@ import { Predicate, Schema } from "effect"
 import { SqlError } from "effect/sql"
 import type { ConnectionParameters } from "./ConnectionParameters.ts"
 import { codeOf } from "./Constraints.ts"
+import type { Disagreement } from "./SessionSettings.ts"
 
 export class DatabaseUnreachable extends Schema.TaggedError<DatabaseUnreachable>()(
   "DatabaseUnreachable",
@@ -15,6 +16,7 @@ export class DatabaseUnreachable extends Schema.TaggedError<DatabaseUnreachable>
       "database",
       "network",
       "rights",
+      "settings",
       "standby",
       "tls",
       "version",
@@ -112,3 +114,24 @@ export const tooOld = (connection: ConnectionParameters, version: string) =>
 
 export const standby = (connection: ConnectionParameters) =>
   unreachable(connection, ["standby", "the server is read-only; connect to the primary"])
+
+/** The connection's own options want what must not be. */
+export const contradicted = (
+  connection: ConnectionParameters,
+  { setting, value, wanted }: Disagreement,
+) =>
+  unreachable(connection, [
+    "settings",
+    `its options set ${setting} to "${value}", but the service needs "${wanted}"; remove that`,
+  ])
+
+/** The session is not what it must be, or the database. */
+export const unfit = (connection: ConnectionParameters, problem: string) =>
+  unreachable(connection, ["settings", problem])
+
+export const pooled = (connection: ConnectionParameters) =>
+  unreachable(connection, [
+    "settings",
+    "a pooler in transaction mode is between, which gives each statement another session; " +
+    "add pgbouncer=true to the URL",
+  ])

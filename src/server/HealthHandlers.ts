@@ -19,7 +19,8 @@ export const HealthHandlers = HttpApiBuilder.group(
       ready: () =>
         Effect.matchEffect(readiness.check, {
           onSuccess: () => Effect.succeed(ok),
-          onFailure: (detail) => new NotReady({ detail }),
+          // No more than its name: anybody may ask, and the sentence names roles and servers.
+          onFailure: ({ reason }) => new NotReady({ detail: reason }),
         }),
       metrics: () => format,
     })

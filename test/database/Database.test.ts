@@ -2,13 +2,50 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
+import { Buffer } from "node:buffer"
+import { connect, createServer } from "node:net"
 import type { ConnectionParameters } from "../../src/database/ConnectionParameters.ts"
 import * as Database from "../../src/database/Database.ts"
+import { asSuperuser } from "../support/roles.ts"
 import { makeDatabase, serverConnection } from "../support/TestDatabase.ts"
 
 /** What connecting fails with. */
 const failureOf = (connection: ConnectionParameters) =>
   Effect.flip(Effect.scoped(Layer.build(Database.layer({ connection }))))
+
+/** The port of a server that says of itself that it is older: what is asked for it is rewritten. */
+const olderServer = Effect.fnUntraced(function* (port: number) {
+  const replacements = [
+    ["pg_catalog.current_setting('server_version_num')", "'140019'"],
+    ["pg_catalog.current_setting('server_version')", "'14.19'"],
+  ] as const
+  const rewritten = (chunk: Buffer) =>
+    // PostgreSQL's messages have their length before them.
+    Buffer.from(
+      replacements.reduce(
+        (text, [from, to]) => text.replace(from, to.padEnd(from.length)),
+        chunk.toString("latin1"),
+      ),
+      "latin1",
+    )
+  const server = createServer((client) => {
+    const upstream = connect(port, "127.0.0.1")
+    client.on("data", (chunk) => upstream.write(rewritten(Buffer.from(chunk))))
+    upstream.on("data", (chunk) => client.write(chunk))
+    for (const [one, other] of [[client, upstream], [upstream, client]] as const) {
+      one.on("error", () => other.destroy())
+      one.on("close", () => other.destroy())
+    }
+  })
+  yield* Effect.acquireRelease(
+    Effect.callback<void>((resume) => {
+      server.listen(0, "127.0.0.1", () => resume(Effect.void))
+    }),
+    () => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void))),
+  )
+  const address = server.address()
+  return address !== null && typeof address === "object" ? address.port : 0
+})
 
 const settings = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -45,9 +82,15 @@ describe("Database", () => {
 
   it.effect("sends a pooler no setting that it would refuse, and prepares nothing", () =>
     Effect.gen(function* () {
-      const connection = { ...yield* serverConnection, pooler: true }
+      const database = yield* makeDatabase()
+      // A pooler cannot be told to.
+      yield* asSuperuser(
+        database,
+        `ALTER DATABASE "${database.database}" SET synchronous_commit = on`,
+      )
+      const connection = { ...database, pooler: true }
       const [plain, pooled, client] = yield* Effect.all([
-        Effect.provide(settings, Database.layer({ connection: yield* serverConnection })),
+        Effect.provide(settings, Database.layer({ connection: database })),
         Effect.provide(settings, Database.layer({ connection, ...timeouts })),
         Effect.provide(PgClient.PgClient, Database.layer({ connection })),
       ])
@@ -165,24 +208,9 @@ describe("Database", () => {
 
   it.effect("refuses a server that is too old", () =>
     Effect.gen(function* () {
-      const connection = yield* makeDatabase()
-      yield* Effect.gen(function* () {
-        const sql = yield* SqlClient.SqlClient
-        yield* sql`CREATE SCHEMA older`
-        yield* sql`
-          CREATE FUNCTION older.current_setting(name text) RETURNS text LANGUAGE sql AS $$
-            SELECT CASE name
-              WHEN 'server_version_num' THEN '140019'
-              WHEN 'server_version' THEN '14.19'
-              ELSE pg_catalog.current_setting(name)
-            END
-          $$
-        `
-      }).pipe(Effect.provide(Database.layer({ connection })))
-      const error = yield* failureOf({
-        ...connection,
-        startupOptions: "-c search_path=older,pg_catalog",
-      })
+      const server = yield* serverConnection
+      const port = yield* olderServer(Number(server.port))
+      const error = yield* failureOf({ ...server, host: "127.0.0.1", port, ssl: false })
       assert.strictEqual(error.reason, "version")
       assert.match(error.message, /PostgreSQL 14\.19 is too old; upgrade it to 15 or later\.$/)
     }))

@@ -1,100 +1,213 @@
-import { assert, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
-import { existsSync } from "node:fs"
-import { Effect, FileSystem, Layer, Option, Path, Redacted, Schedule } from "effect"
-import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import { assert, describe, layer } from "@effect/vitest"
+import { Duration, Effect, Layer, Option, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
+import { inject } from "vitest"
 import * as Database from "../../src/database/Database.ts"
 import * as DatabaseUrl from "../../src/database/DatabaseUrl.ts"
+import { pinnedSettings } from "../../src/database/SessionSettings.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/UserRepository.ts"
 import { aToken, aUser } from "../support/factories.ts"
-import { TestDatabase } from "../support/TestDatabase.ts"
+import * as PgBouncer from "../support/PgBouncer.ts"
+import { asSuperuser } from "../support/roles.ts"
+import { makeDatabase } from "../support/TestDatabase.ts"
 
-/** Where Debian's package puts it. */
-const program = "/usr/sbin/pgbouncer"
+const timeouts = {
+  statementTimeout: Duration.seconds(3),
+  lockTimeout: Duration.seconds(1),
+  idleInTransactionTimeout: Duration.seconds(10),
+}
 
-const valueOf = (secret: unknown) =>
-  Redacted.isRedacted(secret) ? String(Redacted.value(secret)) : ""
-
-/**
- * A pooler in transaction mode with two server connections, at a socket in a directory of its own;
- * gives the URL of the test's database.
- */
-const startPooler = Effect.gen(function* () {
-  const fs = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-  const { connection } = yield* TestDatabase
-  const { host, port: serverPort, database, username = "", password } = connection
-  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "latchkey-pgbouncer-" })
-  // As root it becomes another user, who has to read its files and to make the socket.
-  yield* fs.chmod(directory, 0o777)
-  const users = path.join(directory, "users.txt")
-  yield* fs.writeFileString(users, `"${username}" "${valueOf(password)}"\n`)
-  const config = path.join(directory, "pgbouncer.ini")
-  yield* fs.writeFileString(
-    config,
-    [
-      "[databases]",
-      `${database} = host=${host} port=${serverPort} dbname=${database} user=${username}`,
-      "[pgbouncer]",
-      "listen_addr =",
-      "listen_port = 6432",
-      `unix_socket_dir = ${directory}`,
-      "auth_type = trust",
-      `auth_file = ${users}`,
-      "pool_mode = transaction",
-      "default_pool_size = 2",
-      "",
-    ].join("\n"),
+const parse = (url: string) =>
+  DatabaseUrl.parse(Redacted.make(url)).pipe(
+    Effect.map(({ parameters }) => parameters),
+    Effect.provide(NodeServices.layer),
   )
-  yield* spawner.spawn(
-    ChildProcess.make(program, Deno.uid() === 0 ? ["-u", "nobody", config] : [config], {
-      stdout: "ignore",
-      stderr: "ignore",
-    }),
-  )
-  const socket = encodeURIComponent(directory)
-  return `postgres://${username}@${socket}:6432/${database}?sslmode=disable&pgbouncer=true`
+
+/** A migrated database whose commits are durable, which the server of the tests does not do by itself. */
+const aDatabase = Effect.gen(function* () {
+  const connection = yield* makeDatabase(inject("template"))
+  yield* setDefaults(connection, { synchronous_commit: "on" })
+  return connection
 })
 
-const Pooled = Layer.mergeAll(UserRepository.layer, RefreshTokenRepository.layer).pipe(
-  Layer.provideMerge(
-    Layer.unwrap(Effect.gen(function* () {
-      const url = yield* startPooler
-      const { parameters } = yield* DatabaseUrl.parse(Redacted.make(url))
-      const database = Database.layer({ connection: parameters, maxConnections: 8 })
-      yield* Effect.scoped(Layer.build(Layer.fresh(database))).pipe(
-        Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 1_000 }),
-      )
-      return database
-    })),
-  ),
-  Layer.provide(NodeServices.layer),
-  Layer.provideMerge(TestDatabase.layer),
-)
+const setDefaults = (
+  connection: { readonly database: string },
+  settings: Readonly<Record<string, string>>,
+) =>
+  asSuperuser(
+    connection,
+    ...Object.entries(settings).map(([name, value]) =>
+      `ALTER DATABASE "${connection.database}" SET ${name} = ${
+        name === "search_path" ? value : `'${value}'`
+      }`
+    ),
+  )
 
-it.live.skipIf(!existsSync(program))(
-  "behind PgBouncer in transaction mode the repositories work, many at once, transactions included",
-  () =>
-    Effect.gen(function* () {
-      const users = yield* UserRepository
-      const tokens = yield* RefreshTokenRepository
-      const sql = yield* SqlClient.SqlClient
-      const created = yield* Effect.forEach(
-        Array.from({ length: 40 }),
-        () => users.create(aUser()),
-        { concurrency: "unbounded" },
-      )
-      yield* Effect.forEach(created, (user) =>
+/** What a service says at its start. */
+const failureOf = (url: string) =>
+  Effect.flatMap(
+    parse(url),
+    (connection) =>
+      Effect.flip(Effect.scoped(Layer.build(Database.layer({ connection, ...timeouts })))),
+  )
+
+const warningsOf = (url: string) =>
+  Effect.flatMap(parse(url), (connection) =>
+    Effect.provide(
+      Database.ConnectionSource.use(({ warnings }) => Effect.succeed(warnings)),
+      Database.layer({ connection, ...timeouts }),
+    ))
+
+/** The statement that a message tells to run. */
+const adviceIn = (message: string) => /run (ALTER ROLE .*?); and have/i.exec(message)?.[1] ?? ""
+
+/** Every startup parameter that a direct connection is made with. */
+const ours = [
+  // In the driver's spelling.
+  ...Object.keys(pinnedSettings).map((name) => name.toLowerCase()),
+  "plan_cache_mode",
+  "random_page_cost",
+  "statement_timeout",
+  "lock_timeout",
+  "idle_in_transaction_session_timeout",
+]
+
+describe.runIf(PgBouncer.isInstalled)("behind PgBouncer", () => {
+  layer(Layer.empty, { excludeTestServices: true })("in transaction mode", (it) => {
+    it.effect("the repositories work, many at once, transactions included", () =>
+      Effect.gen(function* () {
+        const database = yield* aDatabase
+        const url = yield* PgBouncer.start(database, { mode: "transaction" })
+        const connection = yield* parse(`${url}&pgbouncer=true`)
+        yield* Effect.gen(function* () {
+          const users = yield* UserRepository
+          const tokens = yield* RefreshTokenRepository
+          const sql = yield* SqlClient.SqlClient
+          const created = yield* Effect.forEach(
+            Array.from({ length: 40 }),
+            () => users.create(aUser()),
+            { concurrency: "unbounded" },
+          )
+          yield* Effect.forEach(created, (user) =>
+            Effect.gen(function* () {
+              yield* tokens.create(aToken(user.id))
+              assert.strictEqual(yield* tokens.revokeAllForUser(user.id), 1)
+              assert.isTrue(Option.isSome(yield* users.getById(user.id)))
+            }), { concurrency: "unbounded" })
+          const rows = yield* sql`
+            SELECT count(*)::int AS count FROM refresh_tokens WHERE revoked_at IS NOT NULL`
+          assert.deepStrictEqual(rows, [{ count: 40 }])
+        }).pipe(
+          Effect.provide(Layer.mergeAll(UserRepository.layer, RefreshTokenRepository.layer)),
+          Effect.provide(Database.layer({ connection, maxConnections: 8 })),
+        )
+      }))
+
+    it.effect("a URL that does not say so is refused where the pooler drops settings", () =>
+      Effect.gen(function* () {
+        const url = yield* PgBouncer.start(yield* aDatabase, { mode: "transaction", ignored: ours })
+        const error = yield* failureOf(url)
+        assert.strictEqual(error.reason, "settings")
+        assert.match(error.message, /add pgbouncer=true to the URL/)
+      }))
+
+    it.effect("a URL that does not say so is refused where the pooler refuses settings", () =>
+      Effect.gen(function* () {
+        const error = yield* failureOf(
+          yield* PgBouncer.start(yield* aDatabase, { mode: "transaction" }),
+        )
+        assert.match(error.message, /add pgbouncer=true to the URL \(08P01\)/)
+      }))
+
+    it.effect("a URL that does not say so is refused where all settings happen to be right", () =>
+      Effect.gen(function* () {
+        const database = yield* aDatabase
+        yield* setDefaults(database, {
+          ...pinnedSettings,
+          statement_timeout: "3s",
+          lock_timeout: "1s",
+          idle_in_transaction_session_timeout: "10s",
+        })
+        const url = yield* PgBouncer.start(database, { mode: "transaction", ignored: ours })
+        const error = yield* failureOf(url)
+        assert.match(error.message, /a pooler in transaction mode .* add pgbouncer=true to the URL/)
+      }))
+
+    it.effect.each(
+      [
+        ["default_transaction_isolation", "repeatable read"],
+        ["search_path", "other, public"],
+        ["search_path", "''"],
+        ["session_replication_role", "replica"],
+        ["synchronous_commit", "off"],
+      ] as const,
+    )(
+      "a default of %s = %s is refused, and the statement in the message mends it",
+      ([name, value]) =>
         Effect.gen(function* () {
-          yield* tokens.create(aToken(user.id))
-          assert.strictEqual(yield* tokens.revokeAllForUser(user.id), 1)
-          assert.isTrue(Option.isSome(yield* users.getById(user.id)))
-        }), { concurrency: "unbounded" })
-      const rows = yield* sql`
-        SELECT count(*)::int AS count FROM refresh_tokens WHERE revoked_at IS NOT NULL`
-      assert.deepStrictEqual(rows, [{ count: 40 }])
-    }).pipe(Effect.provide(Pooled)),
-)
+          const database = yield* aDatabase
+          yield* asSuperuser(database, "CREATE SCHEMA other")
+          yield* setDefaults(database, { [name]: value })
+          const url = `${yield* PgBouncer.start(database, { mode: "transaction" })}&pgbouncer=true`
+          const error = yield* failureOf(url)
+          assert.strictEqual(error.reason, "settings")
+          assert.include(error.message, `${name} is "`)
+          yield* Effect.acquireRelease(
+            asSuperuser(yield* makeDatabase(), adviceIn(error.message)),
+            () => asSuperuser(database, adviceIn(error.message).replace(/SET .*/, "RESET ALL")),
+          )
+          const again = `${yield* PgBouncer.start(database, {
+            mode: "transaction",
+          })}&pgbouncer=true`
+          yield* warningsOf(again)
+        }),
+    )
+
+    it.effect("settings that the server does not have are warned of, with what sets them", () =>
+      Effect.gen(function* () {
+        const database = yield* aDatabase
+        const start = Effect.map(
+          PgBouncer.start(database, { mode: "transaction" }),
+          (url) => `${url}&pgbouncer=true`,
+        )
+        const warnings = (yield* warningsOf(yield* start)).filter((text) => text.includes("pooler"))
+        assert.strictEqual(warnings.length, 2)
+        assert.include(
+          warnings[0],
+          "statement_timeout, lock_timeout, idle_in_transaction_session_timeout cannot be set",
+        )
+        assert.include(warnings[1], "row_security cannot be set")
+        const statements = warnings.flatMap((warning) => adviceIn(warning).split("; "))
+        assert.strictEqual(statements.length, 4)
+        yield* Effect.acquireRelease(
+          asSuperuser(database, ...statements),
+          () => asSuperuser(database, statements.join().replace(/ SET .*/, " RESET ALL")),
+        )
+        const url = yield* start
+        assert.notInclude((yield* warningsOf(url)).join(), "pooler")
+        const connection = yield* parse(url)
+        const error = yield* SqlClient.SqlClient.use((sql) => sql`SELECT pg_sleep(60)`).pipe(
+          Effect.provide(Database.layer({ connection })),
+          Effect.flip,
+        )
+        assert(error._tag === "SqlError")
+        assert.strictEqual(error.reason._tag, "StatementTimeoutError")
+      }))
+  })
+
+  layer(Layer.empty, { excludeTestServices: true })("in session mode", (it) => {
+    it.effect("a URL works as it would without a pooler, if the settings arrive", () =>
+      Effect.gen(function* () {
+        const database = yield* aDatabase
+        yield* setDefaults(database, pinnedSettings)
+        const url = yield* PgBouncer.start(database, { mode: "session", ignored: ours })
+        const connection = yield* parse(url)
+        const rows = yield* SqlClient.SqlClient.use((sql) => sql`SELECT 1 AS one`).pipe(
+          Effect.provide(Database.layer({ connection })),
+        )
+        assert.deepStrictEqual(rows, [{ one: 1 }])
+      }))
+  })
+})

@@ -73,6 +73,58 @@ layer(Stage.layer(endless), { excludeTestServices: true })("a database that", (i
       yield* answered(stage, 201, signUp.call)
     }))
 
+  it.effect("lets the role connect no more is an outage", () =>
+    Effect.gen(function* () {
+      const stage = yield* Stage
+      const signUp = aSignUp()
+      yield* ask(`REVOKE CONNECT ON DATABASE ${yield* database} FROM PUBLIC`)
+      yield* endSessions
+      yield* assertUnavailable(stage, { method: "GET", path: `/v1/users/${signUp.id}` })
+      yield* assertUnavailable(stage, signUp.call)
+      yield* assertHealth(stage, false)
+
+      yield* ask(`GRANT CONNECT ON DATABASE ${yield* database} TO PUBLIC`)
+      yield* untilReady
+      yield* answered(stage, 201, signUp.call)
+    }))
+
+  it.effect("denies the role a right is an outage for what needs it, and named in the log", () =>
+    Effect.gen(function* () {
+      const stage = yield* Stage
+      const signUp = aSignUp()
+      yield* ask(`REVOKE INSERT ON users FROM ${stage.role}`)
+      yield* assertUnavailable(stage, signUp.call)
+      yield* answered(stage, 200, { method: "GET", path: "/v1/users" })
+      yield* assertHealth(stage, false)
+      assert.include(
+        stage.service.output(),
+        `Not ready (rights-missing): The role \\"${stage.role}\\" lacks INSERT on public.users.`,
+      )
+
+      yield* ask(`GRANT INSERT ON users TO ${stage.role}`)
+      yield* untilReady
+      yield* answered(stage, 201, signUp.call)
+    }))
+
+  it.effect("hides rows from the role is an outage, and never a wrong count", () =>
+    Effect.gen(function* () {
+      const stage = yield* Stage
+      const { id, call } = aSignUp()
+      yield* answered(stage, 201, call)
+      const counting = {
+        method: "GET",
+        path: `/v1/users/${id}/login-attempts/recent-failures`,
+      }
+      yield* answered(stage, 200, counting)
+      yield* ask("ALTER TABLE login_attempts ENABLE ROW LEVEL SECURITY")
+      yield* assertUnavailable(stage, counting)
+      yield* assertHealth(stage, false)
+
+      yield* ask("ALTER TABLE login_attempts DISABLE ROW LEVEL SECURITY")
+      yield* untilReady
+      yield* answered(stage, 200, counting)
+    }))
+
   it.effect("has no space left is an outage for writes", () =>
     Effect.gen(function* () {
       const stage = yield* Stage

@@ -58,6 +58,7 @@ layer(TestService, { excludeTestServices: true })("a database that lets nobody i
       assertJson(yield* get("/livez", { key: null }), 200)
       const answer = yield* get("/readyz", { key: null })
       assertProblem(answer, 503, "not-ready")
+      assert.strictEqual(answer.json["detail"], "database-unreachable")
       assertRetryLater(answer)
       assert.strictEqual((yield* call("HEAD", "/readyz", { key: null })).status, 503)
       assertProblem(yield* get("/v1/users/me"), 400, "invalid-request")
@@ -71,6 +72,9 @@ layer(TestService, { excludeTestServices: true })("a database that is read-only"
       yield* alterDatabase("SET default_transaction_read_only = on")
       // The first statement on a connection that was ended tells of that instead.
       yield* eventually(Effect.map(get("/v1/users"), ({ status }) => status === 200))
+      const health = yield* get("/readyz", { key: null })
+      assertProblem(health, 503, "not-ready")
+      assert.strictEqual(health.json["detail"], "database-read-only")
       for (
         const [path, body] of [["/v1/users", aUserBody()], [
           "/v1/login-attempts",
@@ -80,6 +84,52 @@ layer(TestService, { excludeTestServices: true })("a database that is read-only"
         const answer = yield* post(path, body)
         assertProblem(answer, 503, "database-unavailable")
         assertRetryLater(answer)
+      }
+    }))
+})
+
+const inBlock = (...statements: ReadonlyArray<string>) =>
+  `DO $$ BEGIN ${statements.join("; ")}; END $$`
+
+/** What makes the service unready, what undoes that, and the reason. */
+const changes: ReadonlyArray<readonly [reason: string, change: string, back: string]> = [
+  [
+    "migrations-pending",
+    inBlock(
+      "CREATE TABLE kept AS SELECT * FROM latchkey_migrations ORDER BY id DESC LIMIT 1",
+      "DELETE FROM latchkey_migrations WHERE id = (SELECT id FROM kept)",
+    ),
+    inBlock("INSERT INTO latchkey_migrations SELECT * FROM kept", "DROP TABLE kept"),
+  ],
+  [
+    "migrations-differ",
+    "UPDATE latchkey_migrations SET sha256 = 'not ' || sha256",
+    "UPDATE latchkey_migrations SET sha256 = replace(sha256, 'not ', '')",
+  ],
+  [
+    "database-ahead",
+    "INSERT INTO latchkey_migrations VALUES (9999, 'later', 'none', now(), 1, '99.0.0', NULL)",
+    "DELETE FROM latchkey_migrations WHERE id = 9999",
+  ],
+  [
+    "schema-differs",
+    "ALTER TABLE login_attempts RENAME TO attempts",
+    "ALTER TABLE attempts RENAME TO login_attempts",
+  ],
+]
+
+layer(TestService, { excludeTestServices: true })("a database that is not as it must be", (it) => {
+  it.effect("makes the service not ready, and says no more than the name of the reason", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      for (const [reason, change, back] of changes) {
+        yield* sql.unsafe(change)
+        const answer = yield* get("/readyz", { key: null })
+        assertProblem(answer, 503, "not-ready")
+        assert.hasAllKeys(answer.json, ["type", "title", "status", "detail"])
+        assert.strictEqual(answer.json["detail"], reason)
+        yield* sql.unsafe(back)
+        assertJson(yield* get("/readyz", { key: null }), 200)
       }
     }))
 })

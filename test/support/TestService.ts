@@ -5,12 +5,11 @@ import { NodeHttpClient } from "@effect/platform-node"
 import { createHash } from "node:crypto"
 import { ByteSize, Duration, Effect, Layer, References } from "effect"
 import { HttpClient, HttpClientRequest, HttpServer } from "effect/http"
-import { SqlClient } from "effect/sql"
 import { ApiKey, type Scope } from "../../src/domain/ApiKey.ts"
+import { ReadinessLayer } from "../../src/ReadinessLayer.ts"
 import { ApiKeys } from "../../src/server/ApiKeys.ts"
 import { Maintenance } from "../../src/server/Maintenance.ts"
 import { Metrics } from "../../src/server/Metrics.ts"
-import { Readiness } from "../../src/server/Readiness.ts"
 import * as Server from "../../src/server/Server.ts"
 import { TestDatabase } from "./TestDatabase.ts"
 
@@ -72,7 +71,7 @@ export const serviceOnDatabase = (overrides: Partial<Server.ServerOptions> = {})
         ...overrides,
       }),
     ),
-    Layer.provide(Readiness.layer(SqlClient.SqlClient.use((sql) => sql`SELECT 1`))),
+    Layer.provide(ReadinessLayer),
     Layer.provide(Maintenance.layer),
     Layer.provide(ApiKeys.layer(scopes.map(keyFor))),
     Layer.provide(Metrics.layer),
