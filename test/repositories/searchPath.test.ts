@@ -15,18 +15,14 @@ const Repositories = Layer.mergeAll(
   LoginAttemptRepository.layer,
 )
 
-/** Another application's tables and types of the same names, before ours for the service's role. */
+/** Another application's tables and types of the same names. */
 const strangersSchema = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  const { connection: { database = "" } } = yield* TestDatabase
   yield* sql`CREATE SCHEMA app`
   yield* sql`CREATE TYPE app.auth_provider_enum AS ENUM ('local')`
   for (const table of ["users", "refresh_tokens", "login_attempts"]) {
     yield* sql`CREATE TABLE ${sql(`app.${table}`)} (LIKE ${sql(`public.${table}`)} INCLUDING ALL)`
   }
-  yield* sql`
-    ALTER ROLE CURRENT_USER IN DATABASE ${sql(database)}
-    SET search_path = app, public`
 })
 
 const rowsIn = (schema: string) =>
@@ -41,14 +37,19 @@ const rowsIn = (schema: string) =>
   )
 
 layer(TestDatabase.layerClient, { excludeTestServices: true })("the repositories", (it) => {
-  it.effect("use their own tables where the role's search_path has others of these names first", () =>
+  it.effect("use their own tables where their session's search_path has others of these names first", () =>
     Effect.gen(function* () {
       yield* strangersSchema
       const { connection } = yield* TestDatabase
       const services = yield* Layer.build(
         Layer.fresh(Repositories).pipe(
-          Layer.provide(Database.layer({ connection, maxConnections: 2 })),
+          Layer.provideMerge(Database.layer({ connection, maxConnections: 1 })),
         ),
+      )
+      // In its only session: a role's default would not get that far.
+      yield* Effect.provideContext(
+        SqlClient.SqlClient.use((sql) => sql`SET search_path = app, public`),
+        services,
       )
       const users = Context.get(services, UserRepository)
       const tokens = Context.get(services, RefreshTokenRepository)
