@@ -2,7 +2,7 @@
 import { Effect, Schedule } from "effect"
 import type { Contestant } from "./contestants.ts"
 import { Failure } from "./Failure.ts"
-import { freePort } from "./Server.ts"
+import type { Server } from "./Server.ts"
 
 interface Target {
   readonly webSocketDebuggerUrl: string
@@ -12,19 +12,26 @@ const failure = (what: string) => (cause: unknown) =>
   new Failure({ message: `The inspector ${what}: ${cause}` })
 
 /** The contestant, with an inspector at a free port, and V8 flags. */
-export const inspected = Effect.fnUntraced(function* (
+export const inspected = (
   contestant: Contestant,
   v8Flags: ReadonlyArray<string> = [],
-) {
-  const port = yield* freePort
+): Contestant => {
   const [deno, run, ...rest] = contestant.command
   const flags = v8Flags.length === 0 ? [] : [`--v8-flags=${v8Flags.join(",")}`]
-  const inspected: Contestant = {
+  return {
     ...contestant,
-    command: [deno, run!, `--inspect=127.0.0.1:${port}`, ...flags, ...rest],
+    command: [deno, run!, "--inspect=127.0.0.1:0", ...flags, ...rest],
   }
-  return { contestant: inspected, port }
-})
+}
+
+/** The first line of the log says where it listens. */
+const inspectorOf = ({ log }: Server) =>
+  Effect.promise(() => Deno.readTextFile(log)).pipe(
+    Effect.flatMap((text) =>
+      Effect.fromNullishOr(/^Debugger listening on ws:\/\/([^/]+)/m.exec(text)?.[1])
+    ),
+    Effect.mapError(failure("does not say where it listens")),
+  )
 
 const open = (url: string) =>
   Effect.acquireRelease(
@@ -40,12 +47,13 @@ const open = (url: string) =>
     (socket) => Effect.sync(() => socket.close()),
   )
 
-/** Connects to an inspector; the process runs already. */
-export const connect = Effect.fnUntraced(function* (port: number) {
+/** Connects to the inspector of a server that runs already. */
+export const connect = Effect.fnUntraced(function* (server: Server) {
+  const inspector = yield* inspectorOf(server)
   const [target] = yield* Effect.tryPromise({
-    try: async () => (await (await fetch(`http://127.0.0.1:${port}/json`)).json()) as [Target],
+    try: async () => (await (await fetch(`http://${inspector}/json`)).json()) as [Target],
     catch: failure("does not answer"),
-  }).pipe(Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 100 }))
+  }).pipe(Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 1_000 }))
   const socket = yield* open(target.webSocketDebuggerUrl)
   let calls = 0
   /** One at a time. */

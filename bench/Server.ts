@@ -1,5 +1,5 @@
 /** A contestant while it runs. */
-import { Effect, Schedule } from "effect"
+import { Data, Effect, Schedule } from "effect"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { cache, type Contestant } from "./contestants.ts"
@@ -11,11 +11,14 @@ export interface Server {
   readonly contestant: Contestant
   readonly port: number
   readonly pid: number
+  /** What it prints, in a file. */
+  readonly log: string
   /** Seconds from the start of the process to its first answer. */
   readonly startUp: number
 }
 
-export const freePort = Effect.promise(() =>
+/** A port that was free a moment ago. */
+const freePort = Effect.promise(() =>
   new Promise<number>((resolve) => {
     const listener = createServer().listen(0, "127.0.0.1", () => {
       const { port } = listener.address() as AddressInfo
@@ -51,16 +54,18 @@ const stop = (child: Deno.ChildProcess) =>
     } catch {
       // It has ended already.
     }
-    const timer = setTimeout(() => child.kill("SIGKILL"), 10_000)
+    const timer = setTimeout(() => child.kill("SIGKILL"), 60_000)
     await child.status
     clearTimeout(timer)
   })
 
-/** Starts a contestant and waits for an answer; what it prints is kept in a file. */
-export const start = Effect.fnUntraced(function* (
+/** Another program has taken the port before the contestant came to listen at it. */
+class PortTaken extends Data.TaggedError("PortTaken") {}
+
+const startOnce = Effect.fnUntraced(function* (
   contestant: Contestant,
   databaseUrl: URL,
-  probe = "/v1/users/0",
+  probe: string,
 ) {
   const port = yield* freePort
   const log = `${cache}/${contestant.name.replaceAll(/\W+/g, "-").toLowerCase()}.log`
@@ -77,14 +82,32 @@ export const start = Effect.fnUntraced(function* (
     ),
     stop,
   )
+  const failure = new Failure({ message: `${contestant.name} does not start; see ${log}` })
+  // Whoever answers when it has ended is another program.
+  const ended = Effect.gen(function* () {
+    yield* Effect.promise(() => child.status)
+    const text = yield* Effect.promise(() => Deno.readTextFile(log))
+    return yield* /EADDRINUSE|address (?:is )?already in use/i.test(text)
+      ? Effect.fail(new PortTaken())
+      : Effect.fail(failure)
+  })
   yield* send(port, { method: "GET", path: probe }).pipe(
     Effect.filterOrFail(({ status }) => status !== 503, () => "It is not ready"),
-    Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 6000 }),
-    Effect.mapError(() =>
-      new Failure({ message: `${contestant.name} does not start; see ${log}` })
-    ),
+    Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 60_000 }),
+    Effect.mapError(() => failure),
+    Effect.raceFirst(ended),
   )
   const startUp = (performance.now() - startedAt) / 1000
-  const server: Server = { contestant, port, pid: child.pid, startUp }
+  const server: Server = { contestant, port, pid: child.pid, log, startUp }
   return server
 })
+
+/** Starts a contestant and waits for an answer; what it prints is kept in a file. */
+export const start = (contestant: Contestant, databaseUrl: URL, probe = "/v1/users/0") =>
+  startOnce(contestant, databaseUrl, probe).pipe(
+    Effect.retry({ times: 4, while: ({ _tag }) => _tag === "PortTaken" }),
+    Effect.catchTag(
+      "PortTaken",
+      () => new Failure({ message: `${contestant.name} finds no port that stays free` }),
+    ),
+  )

@@ -38,9 +38,9 @@ export const measure = Effect.fnUntraced(function* (
 ) {
   const database = yield* Database
   const generator = yield* Generator
-  const { contestant, port } = yield* Heap.inspected(yield* contestants["latchkey"]!, v8Flags)
+  const contestant = Heap.inspected(yield* contestants["latchkey"]!, v8Flags)
   const server = yield* Server.start(contestant, database.url)
-  const heap = yield* Heap.connect(port)
+  const heap = yield* Heap.connect(server)
   let run = firstRun
 
   const load = Effect.fnUntraced(function* (operation: Operation, requests: number) {

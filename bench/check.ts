@@ -119,7 +119,7 @@ const allSessionsEnded = Effect.gen(function* () {
     SELECT FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`)
   if (others.length > 0) return yield* new Failure({ message: "Sessions outlive the server" })
-}).pipe(Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 100 }))
+}).pipe(Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 6_000 }))
 
 /** What PostgreSQL read from the tables. */
 const rowsRead = Effect.fnUntraced(function* (operation: Operation) {

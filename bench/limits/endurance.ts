@@ -69,9 +69,9 @@ const program = Effect.gen(function* () {
   const database = yield* Database
   const generator = yield* Generator
   yield* database.run([...functions, ...fill(size)])
-  const { contestant, port } = yield* Heap.inspected(yield* contestants["latchkey"]!)
+  const contestant = Heap.inspected(yield* contestants["latchkey"]!)
   const server = yield* Server.start(contestant, database.url)
-  const heap = yield* Heap.connect(port)
+  const heap = yield* Heap.connect(server)
 
   let run = 0
   const load = Effect.fnUntraced(function* (seconds: number, requests: number) {
