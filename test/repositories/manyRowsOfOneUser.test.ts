@@ -34,33 +34,29 @@ const fill = (userId: UserId, email: string) =>
   )
 
 layer(TestDatabase.layerRepositories)("a user with very many rows", (it) => {
-  it.effect(
-    "is logged out everywhere and deleted, and nobody else notices",
-    () =>
-      Effect.gen(function* () {
-        const users = yield* UserRepository
-        const tokens = yield* RefreshTokenRepository
-        const attempts = yield* LoginAttemptRepository
-        const sql = yield* SqlClient.SqlClient
-        const { id, email } = yield* aSavedUser()
-        const other = yield* aSavedUser()
-        yield* fill(id, email)
+  it.effect("is logged out everywhere and deleted, and nobody else notices", () =>
+    Effect.gen(function* () {
+      const users = yield* UserRepository
+      const tokens = yield* RefreshTokenRepository
+      const attempts = yield* LoginAttemptRepository
+      const sql = yield* SqlClient.SqlClient
+      const { id, email } = yield* aSavedUser()
+      const other = yield* aSavedUser()
+      yield* fill(id, email)
 
-        const live = yield* tokens.listForUser(id, { active: true, limit: 100 })
-        assert.lengthOf(live.items, 20)
-        assert.strictEqual(yield* tokens.revokeAllForUser(id), 20)
-        assert.strictEqual(yield* tokens.revokeAllForUser(id), 0)
+      const live = yield* tokens.listForUser(id, { active: true, limit: 100 })
+      assert.lengthOf(live.items, 20)
+      assert.strictEqual(yield* tokens.revokeAllForUser(id), 20)
+      assert.strictEqual(yield* tokens.revokeAllForUser(id), 0)
 
-        const [, ...reads] = yield* Effect.all([
-          users.delete(id),
-          ...Array.from({ length: 20 }, () => users.getById(other.id)),
-        ], { concurrency: "unbounded" })
+      const [, ...reads] = yield* Effect.all([
+        users.delete(id),
+        ...Array.from({ length: 20 }, () => users.getById(other.id)),
+      ], { concurrency: "unbounded" })
 
-        assert.deepStrictEqual(reads, reads.map(() => Option.some(other)))
-        assert.isTrue(Option.isNone(yield* users.getById(id)))
-        assert.deepStrictEqual(yield* sql`SELECT id FROM refresh_tokens WHERE user_id = ${id}`, [])
-        assert.strictEqual(yield* attempts.countRecentFailuresFrom({ email }), rows)
-      }),
-    300_000,
-  )
+      assert.deepStrictEqual(reads, reads.map(() => Option.some(other)))
+      assert.isTrue(Option.isNone(yield* users.getById(id)))
+      assert.deepStrictEqual(yield* sql`SELECT id FROM refresh_tokens WHERE user_id = ${id}`, [])
+      assert.strictEqual(yield* attempts.countRecentFailuresFrom({ email }), rows)
+    }))
 })

@@ -195,7 +195,6 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)))
             }
           }
         }),
-      300_000,
     )
   },
 )
