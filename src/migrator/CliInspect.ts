@@ -3,6 +3,7 @@
  */
 import { DateTime, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
+import * as Catalogue from "./Catalogue.ts"
 import { count, Found, jsonFlag, print, printFindings } from "./CliOutput.ts"
 import { label } from "./Comparison.ts"
 import { Migrator } from "./Migrator.ts"
@@ -62,36 +63,43 @@ export const verify = Command.make("verify", {
   json: jsonFlag("{problems: [{kind, id, name, message}]}"),
 }, (flags) =>
   Effect.gen(function* () {
+    const problems = yield* (yield* Migrator).verify
     yield* printFindings({
       json: flags.json,
       name: "problems",
-      findings: yield* (yield* Migrator).verify,
+      findings: problems,
       none: "Files and database agree.",
-      some: "Files and database contradict each other; nothing will be applied until they agree.",
+      some: problems.every(({ kind }) => kind === "sequenceBehind")
+        ? "Files and database agree; the rows do not agree with the sequences."
+        : "Files and database contradict each other; nothing will be applied until they agree.",
     })
   })).pipe(
     Command.withDescription(
       "Look for applied migrations that were edited, renamed or deleted, numbers below the latest " +
-        "applied one, and migrations that this version doesn't know; exit with 1 for any",
+        "applied one, migrations that this version doesn't know, and sequences that are behind " +
+        "their column; exit with 1 for any",
     ),
     Command.withShortDescription("Check files against what was applied"),
   )
 
 export const drift = Command.make("drift", {
-  json: jsonFlag("{differences: [{kind, name, expected, actual}]}"),
+  json: jsonFlag("{differences: [{kind, name, expected, actual, problem?}]}"),
 }, (flags) =>
   Effect.gen(function* () {
     yield* printFindings({
       json: flags.json,
       name: "differences",
       findings: yield* (yield* Migrator).drift,
-      none: "The schema is what the applied migrations make.",
+      none: "The schema is what the applied migrations make. Not compared: " +
+        `${Catalogue.leftOut}.`,
       some: "The schema was changed by other means; put what is right into a migration.",
     })
   })).pipe(
     Command.withDescription(
-      "Compare the schema with what the applied migrations make, which takes the owner of the " +
-        "database and changes nothing; exit with 1 for any difference",
+      "Compare the schema with what the applied migrations make: tables, columns, constraints and " +
+        "whether they are enforced, indexes, triggers, rules, policies, views, types, functions, " +
+        "operators and sequences with their positions. That takes the owner of the database and " +
+        `changes nothing; exit with 1 for any difference. Not compared: ${Catalogue.leftOut}.`,
     ),
     Command.withShortDescription("Compare the schema with the migrations"),
   )

@@ -87,8 +87,8 @@ export const baseline = Command.make("baseline", {
     }
   })).pipe(
     Command.withDescription(
-      "Adopt a database whose schema was made by other means, such as Alembic: check that it is " +
-        "what migrations 1 to NUMBER make, and record them as applied",
+      "Adopt a database whose schema was made by other means, such as Alembic: check as drift does " +
+        "that it is what migrations 1 to NUMBER make, and record them as applied",
     ),
     Command.withShortDescription("Adopt a database that has the schema already"),
   )

@@ -5,10 +5,20 @@ import { Schema } from "effect"
 import type { LedgerEntry } from "./Ledger.ts"
 import type { MigrationFile } from "./MigrationFile.ts"
 
-/** A way in which files and ledger contradict each other. */
+/** A way in which files, ledger and rows contradict each other. */
 export class Discrepancy extends Schema.Class<Discrepancy>("Discrepancy")({
-  kind: Schema.Literals(["edited", "renamed", "missing", "outOfOrder", "ahead", "unrecorded"]),
-  id: Schema.Int,
+  kind: Schema.Literals([
+    "edited",
+    "renamed",
+    "missing",
+    "outOfOrder",
+    "ahead",
+    "unrecorded",
+    "sequenceBehind",
+  ]),
+  /** Of the migration; null for what is not about one. */
+  id: Schema.NullOr(Schema.Int),
+  /** Of the migration or the sequence. */
   name: Schema.String,
   /** What is wrong and what to do, in a sentence or two. */
   message: Schema.String,

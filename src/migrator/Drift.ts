@@ -15,6 +15,7 @@ import type { CatalogueEntry } from "./Catalogue.ts"
 import { discarding } from "./discarding.ts"
 import { MigrationFile } from "./MigrationFile.ts"
 import * as Script from "./Script.ts"
+import * as Sequences from "./Sequences.ts"
 import { restore } from "./Session.ts"
 import { statements } from "./StatementScanner.ts"
 
@@ -30,9 +31,14 @@ export class Difference extends Schema.Class<Difference>("Difference")({
   expected: Schema.NullOr(Schema.String),
   /** As it is; null if it isn't there. */
   actual: Schema.NullOr(Schema.String),
+  /** What is wrong and what to do, where the definitions alone don't say it. */
+  problem: Schema.optionalKey(Schema.String),
 }) {
   /** The difference in words. */
   get message() {
+    if (this.problem !== undefined) {
+      return this.problem
+    }
     const object = `${this.kind} ${this.name}`
     if (this.actual === null) {
       return `${object} is missing${inLine(": ", this.expected)}`
@@ -113,13 +119,23 @@ export const compare = (
   return differences.filter((difference) => !isPart(difference, tables))
 }
 
+const positionDifference = (behind: Sequences.SequenceBehind) =>
+  new Difference({
+    kind: "sequence position",
+    name: behind.sequence,
+    expected: `above ${behind.greatest}`,
+    actual: behind.next,
+    problem: behind.message,
+  })
+
 /**
- * How the schema differs from what `files` make of an empty one. Wants a session of its own, as the
- * owner of the database; changes nothing.
+ * How the schema differs from what `files` make of an empty one, and which sequences are behind. Wants a
+ * session of its own, as the owner of the database; changes nothing.
  */
 export const find = Effect.fn("Drift.find")(function* (files: ReadonlyArray<MigrationFile>) {
-  return yield* discarding(Effect.gen(function* () {
+  const differences = yield* discarding(Effect.gen(function* () {
     const actual = yield* Catalogue.read
     return compare(yield* rebuilt(files), actual)
   }))
+  return [...differences, ...(yield* Sequences.behind).map(positionDifference)]
 })

@@ -14,7 +14,7 @@ import * as Baseline from "./Baseline.ts"
 import {
   type Comparison,
   type DatabaseAhead,
-  type Discrepancy,
+  Discrepancy,
   MigrationsPending,
   type MigrationsTampered,
 } from "./Comparison.ts"
@@ -27,6 +27,7 @@ import type { MigrationFile, MigrationFileInvalid } from "./MigrationFile.ts"
 import { explained, type MigrationsUnavailable } from "./MigrationsUnavailable.ts"
 import * as ScriptRules from "./ScriptRules.ts"
 import { type MigrationLocked, type SessionUnfit, withSession } from "./Session.ts"
+import * as Sequences from "./Sequences.ts"
 import * as Up from "./Up.ts"
 
 /** Why a database is not fit for this code. */
@@ -62,7 +63,10 @@ export class Migrator extends Context.Service<Migrator, {
   >
   /** How the database stands to the files. Changes nothing and waits for no lock. */
   readonly status: Effect.Effect<Comparison, MigrationsUnavailable>
-  /** Every contradiction between files, ledger and Effect's table; none in a sound database. */
+  /**
+   * Every contradiction between files, ledger and Effect's table, and every sequence that would give
+   * values twice; none in a sound database.
+   */
   readonly verify: Effect.Effect<ReadonlyArray<Discrepancy>, MigrationsUnavailable>
   /** How the schema differs from what the applied migrations make. Changes nothing. */
   readonly drift: Effect.Effect<
@@ -121,8 +125,13 @@ const make = Effect.fnUntraced(function* (directory: string) {
 
   const standing = onClient(Up.standing(files))
 
-  const verify = onClient(Up.examine(files)).pipe(
-    Effect.map(({ ahead, tampered }) => [...tampered, ...ahead]),
+  const verify = onClient(Effect.gen(function* () {
+    const { ahead, tampered } = yield* Up.examine(files)
+    const sequences = (yield* Sequences.behind).map(({ message, sequence }) =>
+      new Discrepancy({ kind: "sequenceBehind", id: null, name: sequence, message })
+    )
+    return [...tampered, ...ahead, ...sequences]
+  })).pipe(
     explained,
     Effect.withSpan("Migrator.verify"),
   )

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
 import { Console, Effect, FileSystem, Layer, Runtime } from "effect"
 import * as Database from "../../src/database/Database.ts"
+import * as Catalogue from "../../src/migrator/Catalogue.ts"
 import * as Cli from "../../src/migrator/Cli.ts"
 import { Migrator } from "../../src/migrator/Migrator.ts"
 import { Scratch } from "./Scratch.ts"
@@ -102,6 +103,23 @@ describe("migrate", () => {
       assert.deepInclude(JSON.parse(stdout).problems[0], { kind: "edited", id: 1, name: "a" })
       assert.strictEqual((yield* run("drift")).exitCode, 1)
     }).pipe(Effect.provide(Scratch.layer)))
+
+  it.live("drift says what it leaves out: in its answer, in its help and in the README", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      yield* (yield* Scratch).write(files)
+      yield* run()
+      const readme = yield* fs.readFileString(new URL("../../README.md", import.meta.url).pathname)
+      for (
+        const text of [
+          (yield* run("drift")).stdout,
+          (yield* run("drift", "--help")).stdout,
+          readme,
+        ]
+      ) {
+        assert.include(text.replaceAll(/\s+/g, " "), Catalogue.leftOut)
+      }
+    }).pipe(Effect.provide([Scratch.layer, NodeServices.layer])))
 
   it.live("baseline adopts a schema that is there", () =>
     Effect.gen(function* () {

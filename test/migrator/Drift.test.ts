@@ -102,6 +102,49 @@ describe("drift", () => {
       ["ALTER SEQUENCE numbers INCREMENT 2", "sequence numbers differs"],
       ["ALTER TABLE child ENABLE ROW LEVEL SECURITY", "table child differs"],
       ["CREATE VIEW v AS SELECT 1 AS one", "view v is there"],
+      [
+        "CREATE RULE leak AS ON INSERT TO child DO ALSO INSERT INTO parent VALUES (NEW.parent_id)",
+        "rule child.leak is there, but not in the migrations: CREATE RULE",
+      ],
+      ["CREATE RULE none AS ON DELETE TO child DO INSTEAD NOTHING", "rule child.none is there"],
+      [
+        "ALTER TABLE parent DISABLE TRIGGER ALL",
+        "constraint child.child_parent_id_fkey differs: the migrations make FOREIGN KEY (parent_id) " +
+        "REFERENCES public.parent(id); the database has FOREIGN KEY (parent_id) REFERENCES " +
+        "public.parent(id) TRIGGERS ON public.parent DISABLED",
+      ],
+      ["ALTER TABLE child ENABLE REPLICA TRIGGER child_touch", "trigger child.child_touch differs"],
+      [
+        "ALTER TABLE child ENABLE ALWAYS TRIGGER child_touch",
+        "FUNCTION public.touch() ENABLED ALWAYS",
+      ],
+      [
+        "CREATE POLICY p ON child AS RESTRICTIVE FOR SELECT USING (id > 1)",
+        "policy child.p is there, but not in the migrations: RESTRICTIVE FOR SELECT TO PUBLIC USING",
+      ],
+      ["ALTER TABLE child FORCE ROW LEVEL SECURITY", "the database has forced"],
+      ["ALTER TABLE child REPLICA IDENTITY FULL", "the database has REPLICA IDENTITY FULL"],
+      ["ALTER TABLE child REPLICA IDENTITY NOTHING", "the database has REPLICA IDENTITY NOTHING"],
+      [
+        "ALTER TABLE parent REPLICA IDENTITY USING INDEX parent_pkey",
+        "the database has REPLICA IDENTITY USING INDEX public.parent_pkey",
+      ],
+      ["ALTER SEQUENCE numbers SET UNLOGGED", "the database has unlogged bigint"],
+      [
+        "CREATE OPERATOR = (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int)",
+        "operator = (integer, integer) is there, but not in the migrations: int4eq",
+      ],
+      [
+        "DO $$ BEGIN CREATE SCHEMA app; CREATE TABLE app.more () INHERITS (public.child); END $$",
+        "table child differs: the migrations make; the database has INHERITED BY app.more",
+      ],
+      [
+        "ALTER FUNCTION touch() SECURITY DEFINER",
+        "function touch() differs",
+      ],
+      ["ALTER FUNCTION touch() SET search_path = ''", "function touch() differs"],
+      ["ALTER SEQUENCE numbers CACHE 10", "sequence numbers differs"],
+      ["CREATE TYPE span AS RANGE (subtype = int)", "range span is there"],
     ] as const,
   )("finds %s", ([change, difference]) =>
     Effect.gen(function* () {
@@ -112,6 +155,43 @@ describe("drift", () => {
       const found = yield* drift
       assert.strictEqual(found.length, 1, found.join("\n"))
       assert.include(found[0], difference)
+    }).pipe(Effect.provide(Scratch.layer)))
+})
+
+describe("sequences", () => {
+  const verified = Scratch.use(({ migrate }) => migrate((migrator) => migrator.verify))
+
+  it.live("that are behind their column are found by drift and verify, with what moves them on", () =>
+    Effect.gen(function* () {
+      const { write, sql } = yield* Scratch
+      yield* write(files)
+      yield* up
+      yield* sql`INSERT INTO parent VALUES (1)`
+      // Both begin anew: that of the identity, and that of a default.
+      yield* sql`INSERT INTO child (parent_id) SELECT 1 FROM generate_series(1, 7)`
+      assert.deepStrictEqual([yield* drift, yield* verified], [[], []])
+      yield* sql`ALTER SEQUENCE numbers RESTART`
+      yield* sql`ALTER SEQUENCE child_id_seq RESTART WITH 7`
+      const found = yield* drift
+      assert.lengthOf(found, 2)
+      assert.include(
+        found[0],
+        "The sequence child_id_seq gives 7 next, but child.id has values up to 7",
+      )
+      assert.include(
+        found[1],
+        "The sequence numbers gives 1 next, but child.number has values up to 7",
+      )
+      const problems = yield* verified
+      assert.deepStrictEqual(problems.map(({ message }) => message), found)
+      assert.deepStrictEqual(problems.map(({ kind }) => kind), ["sequenceBehind", "sequenceBehind"])
+
+      for (const message of found) {
+        const [, remedy = ""] = /Move it on: (SELECT setval.*;)$/.exec(message) ?? []
+        yield* sql.unsafe(remedy)
+      }
+      assert.deepStrictEqual([yield* drift, yield* verified], [[], []])
+      yield* sql`INSERT INTO child (parent_id) VALUES (1)`
     }).pipe(Effect.provide(Scratch.layer)))
 })
 
