@@ -31,9 +31,14 @@ export const toReport: ReadonlyArray<string> = [...environment, "--allow-read"]
 const address = (host: string, port: number | string) =>
   host.includes(":") && !host.startsWith("[") ? `[${host}]:${port}` : `${host}:${port}`
 
-/** Threads listen where the first one does, so a port that is not known yet cannot be named. */
-const ofListener = ({ host, port }: SettingsShape) =>
-  port === 0 ? address(host, port).replace(/:0$/, "") : address(host, port)
+/**
+ * A name is looked up, and what it stands for is listened on: either has to be allowed. Threads listen
+ * where the first one does, so a port that is not known yet cannot be named.
+ */
+const ofListener = ({ host, port }: SettingsShape, addressesOfHost: ReadonlyArray<string>) =>
+  [host, ...addressesOfHost].map((host) =>
+    port === 0 ? address(host, port).replace(/:0$/, "") : address(host, port)
+  )
 
 /** Besides the migrations: the modules of a further thread are files that the service reads. */
 const ownFiles = ["migrations", "src", "deno.json"]
@@ -46,10 +51,17 @@ const ofDatabase = ({ host = "localhost", port = 5432 }: ConnectionParameters) =
     ? { sockets: [`${host}/.s.PGSQL.${port}`], servers: [] }
     : { sockets: [], servers: [address(host, port)] }
 
-/** The permissions for these settings, and the files that the environment names. */
+export interface Surroundings {
+  /** The files that the environment names. */
+  readonly namedFiles: ReadonlyArray<string>
+  /** What `HOST` stands for where it is a name. */
+  readonly addressesOfHost: ReadonlyArray<string>
+}
+
+/** The permissions for these settings, in these surroundings. */
 export const permissions = (
   settings: SettingsShape,
-  namedFiles: ReadonlyArray<string>,
+  { namedFiles, addressesOfHost }: Surroundings,
 ): Permissions => {
   const databases = Option.toArray(settings.database)
   const { sockets, servers } = Option.match(settings.database, {
@@ -57,14 +69,15 @@ export const permissions = (
     onSome: ({ parameters }) => ofDatabase(parameters),
   })
   // Without keys the service makes one, and keeps it there.
-  const writable = [...sockets, ...Option.isNone(settings.apiKeys) ? [settings.dataDir] : []]
+  const makesKey = Option.isNone(settings.apiKeys)
+  const writable = [...sockets, ...makesKey ? [settings.dataDir] : []]
   const readable = [...namedFiles, ...databases.flatMap(({ files }) => files), ...writable]
   const isUsable = (path: string) => !unusable.test(path)
   return {
     flags: [
       ...environment,
       ...flag("net", [
-        ofListener(settings),
+        ...ofListener(settings, addressesOfHost),
         ...servers,
         ...sockets.filter(isUsable).map((socket) => `unix:${socket}`),
         ...Option.toArray(Option.map(settings.otlpEndpoint, ofCollector)),
@@ -72,7 +85,7 @@ export const permissions = (
       ...flag("read", [...ownFiles, ...readable.filter(isUsable)]),
       ...flag("write", writable.filter(isUsable)),
       // To know its own files from those of others.
-      ...flag("sys", Option.isNone(settings.apiKeys) ? ["uid"] : []),
+      ...flag("sys", makesKey ? ["uid"] : []),
     ],
     problems: Array.dedupe(readable).filter((path) => !isUsable(path)).map((path) =>
       `The sandbox cannot let ${path} be used; name a path without blanks, commas and *?[.`

@@ -14,7 +14,7 @@ const allowed = Effect.fnUntraced(function* (
   const settings = yield* load(
     ConfigProvider.fromEnvRecord({ API_KEYS: keys, ...environment }),
   )
-  const { flags, problems } = permissions(settings, namedFiles)
+  const { flags, problems } = permissions(settings, { namedFiles, addressesOfHost: [] })
   const lists = flags.map((flag) => flag.replace("--allow-", "").split("="))
   const { env: _, ...others } = Object.fromEntries(lists)
   return { ...others, problems }
@@ -50,6 +50,19 @@ layer(NodeServices.layer)("permissions", (it) => {
       assert.strictEqual((yield* allowed({ DATABASE_URL: url, ...environment })).net, net)
     }))
 
+  it.effect("let it listen on what its name stands for", () =>
+    Effect.gen(function* () {
+      const settings = yield* load(ConfigProvider.fromEnvRecord({
+        API_KEYS: keys,
+        DATABASE_URL: url,
+        HOST: "localhost",
+      }))
+      assert.include(
+        permissions(settings, { namedFiles: [], addressesOfHost: ["127.0.0.1", "::1"] }).flags,
+        "--allow-net=localhost:8080,127.0.0.1:8080,[::1]:8080,db.example:6543",
+      )
+    }))
+
   it.effect("let it use a Unix socket", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* allowed({ DATABASE_URL: "postgres://u@/d?host=/run/pg" }), {
@@ -63,7 +76,9 @@ layer(NodeServices.layer)("permissions", (it) => {
   it.effect("let it keep a development key where it has no others", () =>
     Effect.gen(function* () {
       const settings = yield* load(ConfigProvider.fromEnvRecord({ DATABASE_URL: url }))
-      assert.includeMembers([...permissions(settings, []).flags], [
+      assert.includeMembers([
+        ...permissions(settings, { namedFiles: [], addressesOfHost: [] }).flags,
+      ], [
         "--allow-read=migrations,src,deno.json,.data",
         "--allow-write=.data",
         "--allow-sys=uid",
