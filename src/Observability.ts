@@ -2,10 +2,10 @@
  * Logs, and traces where somebody listens.
  */
 import { NodeServices } from "@effect/platform-node"
-import { Cause, Console, Effect, Layer, Logger, Option, References, Tracer } from "effect"
-import { FetchHttpClient } from "effect/http"
+import { Cause, Console, Duration, Effect, Layer, Logger, Option, References, Tracer } from "effect"
 import { Otlp } from "effect/observability"
 import { tracerWithoutWords } from "./database/spanned.ts"
+import * as ExportClient from "./ExportClient.ts"
 import { type Explained, sentenceOf } from "./reportFailure.ts"
 import { loadLogging, Settings } from "./Settings.ts"
 
@@ -59,21 +59,25 @@ const withoutWords = Layer.effect(Tracer.Tracer, Effect.map(Effect.tracer, trace
 /** As `LOG_FORMAT`, `LOG_LEVEL` and `OTEL_EXPORTER_OTLP_ENDPOINT` say. */
 export const layer = Layer.unwrap(
   Effect.gen(function* () {
-    const { otlpEndpoint } = yield* Settings
+    const { otlpEndpoint, shutdownTimeout } = yield* Settings
     return Option.match(otlpEndpoint, {
       // A span that nobody collects costs time for nothing.
       onNone: () => Layer.merge(logging, Layer.succeed(References.TracerEnabled, false)),
       onSome: (url) =>
         Layer.provideMerge(
           withoutWords,
-          Otlp.layerJson({
+          Otlp.layer({
+            shutdownTimeout: Duration.min(
+              Duration.seconds(2),
+              Duration.times(shutdownTimeout, 0.2),
+            ),
             baseUrl: url.href.replace(/\/$/, ""),
             // Threads export for themselves, and their series must not be taken for one.
             resource: {
               serviceName: "latchkey",
               attributes: { "service.instance.id": crypto.randomUUID() },
             },
-          }).pipe(Layer.provide(FetchHttpClient.layer), Layer.provideMerge(logging)),
+          }).pipe(Layer.provide(ExportClient.layer()), Layer.provideMerge(logging)),
         ),
     })
   }),

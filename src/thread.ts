@@ -5,6 +5,7 @@ import "./withoutAsyncContext.ts"
 import "effect/schema/SchemaJITCompiler/enable"
 import { NodeServices } from "@effect/platform-node"
 import { Cause, Effect, Exit, Layer, Schedule, Schema } from "effect"
+import { makeChangeLog, reasonOf } from "./background/ChangeLog.ts"
 import { Fatal } from "./background/Fatal.ts"
 import * as TaskHealth from "./background/TaskHealth.ts"
 import * as Observability from "./Observability.ts"
@@ -23,11 +24,13 @@ const toldToStop = (port: MessagePort) =>
 
 /** The database may be away just now: the others answer that, and this thread joins them later. */
 const serve = Effect.fnUntraced(function* (start: ThreadStart, onListening: Effect.Effect<void>) {
-  const health = yield* TaskHealth.make({
-    name: "thread-start",
-    failing: `Thread ${start.index + 1} cannot start; it tries again every second`,
-    recovered: `Thread ${start.index + 1} has started`,
-  })
+  const health = yield* TaskHealth.make(
+    "thread-start",
+    makeChangeLog({
+      failing: `Thread ${start.index + 1} cannot start; it tries again every second`,
+      recovered: `Thread ${start.index + 1} has started`,
+    }),
+  )
   return yield* Layer.build(Service.layerOfThread(start)).pipe(
     Effect.exit,
     Effect.flatMap((exit) => Effect.andThen(health.record(exit), exit)),
@@ -54,7 +57,7 @@ const run = (start: ThreadStart, port: MessagePort) =>
         port,
         Exit.isSuccess(exit)
           ? { status: "stopped" }
-          : { status: "failed", reason: TaskHealth.reasonOf(exit.cause) },
+          : { status: "failed", reason: reasonOf(exit.cause) },
       )
     ),
   )
@@ -67,7 +70,7 @@ addEventListener("message", (event) => {
     const cause = Cause.die(error)
     Effect.runFork(
       Observability.reportEnd(cause, { started: true }).pipe(
-        Effect.ensuring(report(port, { status: "failed", reason: TaskHealth.reasonOf(cause) })),
+        Effect.ensuring(report(port, { status: "failed", reason: reasonOf(cause) })),
       ),
     )
   })

@@ -3,9 +3,12 @@
  */
 import { Cause, type Duration, Effect, Exit, type Schedule } from "effect"
 import { Fatal } from "./Fatal.ts"
+import { makeChangeLog, reasonOf, type Wording } from "./ChangeLog.ts"
 import * as TaskHealth from "./TaskHealth.ts"
 
-export interface PeriodicTask<E, R> extends TaskHealth.Task {
+export interface PeriodicTask<E, R> extends Wording {
+  /** The label `task` of its metrics, such as `retention`. */
+  readonly name: string
   /** Runs one at a time: the schedule goes on from the end of each. */
   readonly run: Effect.Effect<unknown, E, R>
   readonly firstAfter: Duration.Duration
@@ -19,7 +22,7 @@ export interface PeriodicTask<E, R> extends TaskHealth.Task {
  * end, the service ends.
  */
 export const runPeriodically = Effect.fnUntraced(function* <E, R>(task: PeriodicTask<E, R>) {
-  const health = yield* TaskHealth.make(task)
+  const health = yield* TaskHealth.make(task.name, makeChangeLog(task))
   const { fail } = yield* Fatal
   yield* task.run.pipe(
     Effect.exit,
@@ -29,7 +32,7 @@ export const runPeriodically = Effect.fnUntraced(function* <E, R>(task: Periodic
     Effect.onExit((exit) =>
       Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Effect.void : fail(
         `The background task "${task.name}" has ended` +
-          (Exit.isFailure(exit) ? `: ${TaskHealth.reasonOf(exit.cause)}.` : "."),
+          (Exit.isFailure(exit) ? `: ${reasonOf(exit.cause)}.` : "."),
       )
     ),
     Effect.forkScoped,

@@ -3,7 +3,7 @@
  */
 import { Data, Duration, Effect, Layer, Random, Schedule } from "effect"
 import { runPeriodically } from "../background/runPeriodically.ts"
-import { reasonOf } from "../background/TaskHealth.ts"
+import { reasonOf } from "../background/ChangeLog.ts"
 import { Maintenance } from "./Maintenance.ts"
 
 export interface RetentionOptions {

@@ -2,6 +2,7 @@
  * The metrics of all threads, whichever of them is asked.
  */
 import { Effect, Exit, Layer, Schema } from "effect"
+import { makeChangeLog } from "../background/ChangeLog.ts"
 import * as TaskHealth from "../background/TaskHealth.ts"
 import { addMetrics, Metrics } from "../server/Metrics.ts"
 
@@ -33,11 +34,13 @@ export const metricsOfThreads = (index: number, count: number) =>
     Effect.gen(function* () {
       const own = yield* Metrics
       const runFork = Effect.runForkWith(yield* Effect.context())
-      const health = yield* TaskHealth.make({
-        name: "thread-metrics",
-        failing: "The metrics of some threads are not up to date",
-        recovered: "The metrics of all threads are up to date again",
-      })
+      const health = yield* TaskHealth.make(
+        "thread-metrics",
+        makeChangeLog({
+          failing: "The metrics of some threads are not up to date",
+          recovered: "The metrics of all threads are up to date again",
+        }),
+      )
       const lastReports = new Map<number, string>()
       const channel = yield* Effect.acquireRelease(
         Effect.sync(() => new BroadcastChannel(channelName)),
