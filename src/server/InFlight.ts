@@ -35,7 +35,7 @@ export interface Work<A, E> {
 interface Pending {
   readonly overdueAt: number
   readonly caller: object | undefined
-  readonly interrupt: () => void
+  readonly fiber: { readonly interruptUnsafe: () => void }
   /** None when it was given up. */
   giveUp: (() => void) | undefined
 }
@@ -134,7 +134,7 @@ export class InFlight extends Context.Service<InFlight, {
             const work: Pending = {
               overdueAt: isLong ? Infinity : started + milliseconds,
               caller,
-              interrupt: () => fiber.interruptUnsafe(),
+              fiber,
               giveUp: () => {
                 work.giveUp = undefined
                 answer(timedOut)
@@ -157,7 +157,7 @@ export class InFlight extends Context.Service<InFlight, {
             pending.forEach((work) => {
               if (work?.caller !== caller) return
               work.giveUp = undefined
-              work.interrupt()
+              work.fiber.interruptUnsafe()
             })
           },
         })

@@ -8,8 +8,9 @@ import type { Precondition } from "../repositories/UserRepository.ts"
 
 export const toEntityTag = (version: Version): string => `"${version}"`
 
-// One element of the list and what separates it from the next; empty elements are allowed.
-const element = /[ \t]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)")?[ \t]*(?:,|$)/y
+// One element of the list and what separates it from the next; empty elements are allowed. Blanks that
+// nothing follows are in one place only: in two, each way to divide them would be tried.
+const element = /[ \t]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|$)/y
 
 /**
  * What `If-Match` asks for. Any version will do for `*`; weak tags never match, since the comparison

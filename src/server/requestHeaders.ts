@@ -22,7 +22,11 @@ const single = ["host", "authorization", "content-type", "idempotency-key"].map(
   answer: invalid(name, "Expected this header only once"),
 }))
 
-const byName = new Map(single.map((header) => [header.name, header]))
+/** By the spellings that clients mostly use, so that no other has to be made of them. */
+const byName = new Map(single.flatMap((header) => [
+  [header.name, header],
+  [header.name.replaceAll(/\b[a-z]/g, (letter) => letter.toUpperCase()), header],
+]))
 
 /** Of a header with another length the name need not be looked at. */
 const lengths = new Set(single.map(({ name }) => name.length))
@@ -33,7 +37,7 @@ const refuseRepeated = (rawHeaders: ReadonlyArray<string>): Answer | undefined =
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]
     if (name === undefined || !lengths.has(name.length)) continue
-    const header = byName.get(name.toLowerCase())
+    const header = byName.get(name) ?? byName.get(name.toLowerCase())
     if (header === undefined) continue
     if ((seen & header.bit) !== 0) return header.answer
     seen |= header.bit
@@ -42,7 +46,8 @@ const refuseRepeated = (rawHeaders: ReadonlyArray<string>): Answer | undefined =
 }
 
 /** RFC 9110, 7.2: a name, an IPv4 address or an IPv6 address in brackets, and a port. */
-const isHost = (host: string) => /^(?:[\w.~%!$&'()*+;=-]*|\[[\da-f:.]+\])(?::\d*)?$/i.test(host)
+export const isHost = (host: string) =>
+  /^(?:[\w.~%!$&'()*+;=-]*|\[[\da-f:.]+\])(?::\d*)?$/i.test(host)
 
 /** The answer to a request whose headers are not what they must be. */
 export const refuseHeaders = (request: IncomingMessage): Answer | undefined => {

@@ -18,31 +18,34 @@ interface Progress {
 }
 
 /**
- * Resets the connections of a server whose clients have taken nothing of what is being sent to them for
- * longer than the time limit; gives what stops that.
+ * Looks after the connections of a server: each look, at a time in milliseconds, resets those whose
+ * clients have taken nothing of what is being sent to them for as long as the timeout.
  */
-export const limitResponseTime = (server: Server, timeout: Duration.Duration): () => void => {
-  const timeoutMs = Duration.toMillis(timeout)
-  const progressOf = new Map<Socket, Progress>()
+export const makeLook = (server: Server, timeoutMs: number): (now: number) => void => {
+  const progressOf = new Map<Socket, Progress | undefined>()
   server.on("connection", (socket) => {
-    progressOf.set(socket, { sent: 0, since: performance.now() })
+    progressOf.set(socket, undefined)
     socket.once("close", () => progressOf.delete(socket))
   })
-  const look = () => {
-    const now = performance.now()
+  return (now) =>
     progressOf.forEach((progress, socket) => {
       const unsent = socket.writableLength
       // What is written counts at once in `bytesWritten`, what is taken only when a whole chunk is.
-      const sent = unsent === 0 ? progress.sent : socket.bytesWritten - unsent
-      if (unsent === 0 || sent !== progress.sent) {
-        progress.sent = sent
-        progress.since = now
+      const sent = unsent === 0 ? undefined : socket.bytesWritten - unsent
+      if (sent === undefined) {
+        if (progress !== undefined) progressOf.set(socket, undefined)
+      } else if (sent !== progress?.sent) {
+        progressOf.set(socket, { sent, since: now })
       } else if (now - progress.since >= timeoutMs) {
         // With a reset: otherwise the system would keep what is unsent for minutes.
         socket.resetAndDestroy()
       }
     })
-  }
-  const timer = setInterval(look, interval)
+}
+
+/** Holds the clients of a server to the timeout; gives what stops that. */
+export const limitResponseTime = (server: Server, timeout: Duration.Duration): () => void => {
+  const look = makeLook(server, Duration.toMillis(timeout))
+  const timer = setInterval(() => look(performance.now()), interval)
   return () => clearInterval(timer)
 }

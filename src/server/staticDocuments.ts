@@ -1,11 +1,15 @@
 /**
  * Responses that stay the same while the service runs: compressed for clients that accept it, and not
  * sent again to clients that have them.
+ *
+ * They are large, and anybody may request them. So they are sent piece by piece, as the client reads:
+ * what is written to a connection is copied, and a whole document for each of many clients that do not
+ * read is more memory than there is.
  */
 import { createHash } from "node:crypto"
 import { promisify } from "node:util"
 import { gzip } from "node:zlib"
-import { Effect, Function } from "effect"
+import { Effect, Function, Stream } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 
 /** Once per document. */
@@ -15,8 +19,29 @@ const digest = Function.memoize((body: Uint8Array) =>
   createHash("sha256").update(body).digest("base64url")
 )
 
+/** Bytes of a piece. */
+const pieceSize = 16 * 1024
+
+const toPieces = Function.memoize((body: Uint8Array) =>
+  Array.from(
+    { length: Math.ceil(body.byteLength / pieceSize) },
+    (_, index) => body.subarray(index * pieceSize, (index + 1) * pieceSize),
+  )
+)
+
+const inPieces = (
+  body: Uint8Array,
+  contentType: string,
+  headers: Readonly<Record<string, string>>,
+) =>
+  HttpServerResponse.stream(Stream.fromIterable(toPieces(body), { chunkSize: 1 }), {
+    contentType,
+    contentLength: body.byteLength,
+    headers,
+  })
+
 /** RFC 9110, 12.5.3: the client's word on `gzip` itself, or else on what it does not name. */
-const takesGzip = (acceptEncoding = "") => {
+export const takesGzip = (acceptEncoding = "") => {
   const weights = new Map(
     acceptEncoding.toLowerCase().split(",").map((coding) => {
       const [name = "", weight = "q=1"] = coding.split(";").map((part) => part.trim())
@@ -27,7 +52,7 @@ const takesGzip = (acceptEncoding = "") => {
 }
 
 /** RFC 9110, 13.1.2: the comparison is weak. */
-const names = (ifNoneMatch: string, tag: string) =>
+export const isKnown = (ifNoneMatch: string, tag: string) =>
   ifNoneMatch.split(",").map((given) => given.trim().replace(/^W\//, "")).some((given) =>
     given === tag || given === "*"
   )
@@ -43,13 +68,11 @@ export const staticDocuments = HttpRouter.middleware((handle) =>
     // Each coding is a representation of its own, with a tag of its own.
     const tag = `"${digest(body.body)}${isCompressed ? "-gzip" : ""}"`
     const validators = { etag: tag, vary: "accept-encoding", "cache-control": "no-cache" }
-    if (names(headers["if-none-match"] ?? "", tag)) {
+    if (isKnown(headers["if-none-match"] ?? "", tag)) {
       return HttpServerResponse.empty({ status: 304, headers: validators })
     }
-    if (!isCompressed) return HttpServerResponse.setHeaders(response, validators)
-    return HttpServerResponse.uint8Array(yield* Effect.promise(() => compress(body.body)), {
-      contentType: body.contentType,
-      headers: { ...validators, "content-encoding": "gzip" },
-    })
+    if (!isCompressed) return inPieces(body.body, body.contentType, validators)
+    const compressed = yield* Effect.promise(() => compress(body.body))
+    return inPieces(compressed, body.contentType, { ...validators, "content-encoding": "gzip" })
   })
 )
