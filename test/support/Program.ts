@@ -1,0 +1,84 @@
+/**
+ * A program as a process of its own, with nothing of this one's environment.
+ */
+import { Effect, Fiber, Schedule } from "effect"
+
+const repository = new URL("../../", import.meta.url).pathname
+
+export interface Program {
+  readonly signal: (name: Deno.Signal) => Effect.Effect<void>
+  /** All that it wrote so far. */
+  readonly output: () => string
+  /** Waits until it has written what matches. */
+  readonly said: (pattern: RegExp) => Effect.Effect<RegExpExecArray>
+  /** Waits for its end, and for its last words. */
+  readonly ended: Effect.Effect<{ readonly code: number; readonly output: string }>
+}
+
+// A process that is gone needs no signal.
+const kill = (pid: number, name: Deno.Signal) =>
+  Effect.ignore(Effect.try({ try: () => Deno.kill(pid, name), catch: () => "gone" }))
+
+/** Starts `deno` with these arguments in the repository; ended, with its children, with the scope. */
+export const start = Effect.fnUntraced(function* (
+  args: ReadonlyArray<string>,
+  variables: Record<string, string> = {},
+) {
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      new Deno.Command(Deno.execPath(), {
+        args: [...args],
+        cwd: repository,
+        clearEnv: true,
+        env: {
+          PATH: Deno.env.get("PATH") ?? "",
+          HOME: Deno.env.get("HOME") ?? "",
+          NO_COLOR: "1",
+          ...variables,
+        },
+        // A group of its own, so that a task and what it runs can be ended together.
+        detached: true,
+        stdin: "null",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn()
+    ),
+    (child) => Effect.andThen(kill(-child.pid, "SIGKILL"), Effect.promise(() => child.status)),
+  )
+  let output = ""
+  const read = (stream: ReadableStream<Uint8Array>) =>
+    stream.pipeThrough(new TextDecoderStream()).pipeTo(
+      new WritableStream({
+        write: (text) => {
+          output += text
+        },
+      }),
+    )
+  const reading = yield* Effect.forkScoped(
+    Effect.promise(() => Promise.all([read(child.stdout), read(child.stderr)])),
+  )
+  const ended = Effect.andThen(
+    Fiber.join(reading),
+    Effect.promise(() => child.status),
+  ).pipe(Effect.map(({ code }) => ({ code, output })))
+  const program: Program = {
+    signal: (name) => kill(child.pid, name),
+    output: () => output,
+    said: (pattern) =>
+      Effect.suspend(() => Effect.fromNullishOr(pattern.exec(output))).pipe(
+        Effect.retry(Schedule.spaced("10 millis")),
+        Effect.orDie,
+        Effect.raceFirst(
+          Effect.flatMap(ended, ({ output }) =>
+            Effect.suspend(() =>
+              Effect.fromNullishOr(pattern.exec(output))
+            ).pipe(
+              Effect.mapError(() => new Error(`It ended without saying ${pattern}: ${output}`)),
+              Effect.orDie,
+            )),
+        ),
+      ),
+    ended,
+  }
+  return program
+})
