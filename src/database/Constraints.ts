@@ -1,7 +1,7 @@
 /**
- * What PostgreSQL's errors mean: the only reader of SQLSTATEs and constraint names.
+ * What PostgreSQL's errors mean, by SQLSTATE and constraint name.
  *
- * Never the message text (it is translated) and never the detail (it holds the failing row).
+ * Never by the message text, which is translated, nor by the detail, which holds the failing row.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 import { Data, Duration, Effect, Predicate, Schedule, Schema, SchemaIssue } from "effect"

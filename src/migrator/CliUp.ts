@@ -1,5 +1,6 @@
 /**
- * Commands that change what the database has on record: `up` and `baseline`.
+ * Commands that change the database: what it has on record (`up`, `baseline`), and what a role may
+ * do (`grant`).
  */
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
