@@ -3,7 +3,7 @@
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { createServer, type Server } from "node:http"
-import { ByteSize, Duration, Effect, Layer, References } from "effect"
+import { ByteSize, Duration, Effect, Layer, References, Scope } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
@@ -125,12 +125,16 @@ const listen = Effect.fnUntraced(function* (server: Server, options: ServerOptio
   })
 }, (effect, _server, options) => Effect.mapError(effect, listenFailed(options)))
 
-/** The way of requests that are unusual, or of all where spans are made. */
+/**
+ * The way of requests that are unusual, or of all where spans are made. Requests belong to a scope that
+ * is closed after the drain: in the server's own, which is closing then, each would be interrupted.
+ */
 const makeRouter = Effect.gen(function* () {
   const routed = yield* HttpRouter.toHttpEffect(Routes).pipe(
     Effect.provideService(HttpRouter.RouterConfig, routerConfig),
   )
-  return yield* NodeHttpServer.makeHandler(routed, { scope: yield* Effect.scope })
+  const scope = yield* Effect.acquireRelease(Scope.make(), Scope.close)
+  return yield* NodeHttpServer.makeHandler(routed, { scope })
 })
 
 const serve = Effect.fnUntraced(function* (

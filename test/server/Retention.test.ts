@@ -139,6 +139,7 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })("retention"
         )
         // The lock is still held: nothing but the end of the run has ended the wait for it.
         yield* until(Effect.map(waiting, (sessions) => sessions === 0))
+        assert.strictEqual(yield* waiting, 0)
       }))
     }).pipe(Effect.provide(Observed)))
 })

@@ -119,28 +119,36 @@ for (const isTraced of [false, true]) {
           const target = yield* address
           const { id } = yield* createUser()
           const kept = (request: string) => request.replace("Connection: close\r\n", "")
-          const requests = [
-            getUser(id),
-            getUser(crypto.randomUUID()),
-            kept(rawRequest("GET /v1/users/me")),
-            kept(rawRequest("GET /v1/users?limit=0")),
-            kept(rawRequest("GET /livez")),
-            kept(rawRequest("GET /openapi.json")),
-            kept(rawRequest("HEAD /livez")),
-            kept(rawRequest("GET /nowhere")),
-            kept(rawRequest("PUT /v1/users")),
-            kept(rawRequest("GET /livez", ["Expect: something"])),
-            kept(rawRequest("POST /v1/users", ["Content-Length: 2", "Expect: 100-continue"], "{}")),
-            kept(rawRequest("POST /v1/users", ["Content-Length: 2"], "{}")),
-            kept(rawRequest("POST /v1/users", ["Transfer-Encoding: chunked"], "0\r\n\r\n")),
-            "GET /v1/users HTTP/1.1\r\nHost: localhost\r\n\r\n",
-            "GET /livez HTTP/1.1\r\n\r\n",
-            "GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-            "nonsense\r\n\r\n",
+          const expected: ReadonlyArray<readonly [status: number, request: string]> = [
+            [200, getUser(id)],
+            [404, getUser(crypto.randomUUID())],
+            [400, kept(rawRequest("GET /v1/users/me"))],
+            [400, kept(rawRequest("GET /v1/users?limit=0"))],
+            [200, kept(rawRequest("GET /v1/users?limit=1"))],
+            [200, kept(rawRequest("GET /livez"))],
+            [200, kept(rawRequest("GET /readyz"))],
+            [200, kept(rawRequest("GET /openapi.json"))],
+            [200, kept(rawRequest("GET /docs"))],
+            [200, kept(rawRequest("HEAD /livez"))],
+            [404, kept(rawRequest("GET /nowhere"))],
+            [405, kept(rawRequest("PUT /v1/users"))],
+            [417, kept(rawRequest("GET /livez", ["Expect: something"]))],
+            [
+              100,
+              kept(
+                rawRequest("POST /v1/users", ["Content-Length: 2", "Expect: 100-continue"], "{}"),
+              ),
+            ],
+            [400, kept(rawRequest("POST /v1/users", ["Content-Length: 2"], "{}"))],
+            [400, kept(rawRequest("POST /v1/users", ["Transfer-Encoding: chunked"], "0\r\n\r\n"))],
+            [401, "GET /v1/users HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+            [400, "GET /livez HTTP/1.1\r\n\r\n"],
+            [200, "GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"],
+            [400, "nonsense\r\n\r\n"],
           ]
           // Open before the stop, and not used until then.
           const sockets = yield* Effect.forEach(
-            requests,
+            expected,
             () =>
               Effect.callback<ReturnType<typeof connect>>((resume) => {
                 const socket = connect(target)
@@ -151,7 +159,7 @@ for (const isTraced of [false, true]) {
           yield* Effect.repeat(get("/livez", { key: null }), {
             until: ({ headers }) => headers["connection"] === "close",
           })
-          for (const [index, request] of requests.entries()) {
+          for (const [index, [status, request]] of expected.entries()) {
             const socket = sockets[index] ?? assert.fail()
             const received = yield* Effect.callback<string>((resume) => {
               let text = ""
@@ -159,6 +167,7 @@ for (const isTraced of [false, true]) {
               socket.on("close", () => resume(Effect.succeed(text)))
               socket.write(request)
             })
+            assert.include(received, `HTTP/1.1 ${status} `, request)
             assert.match(received, /^connection: close\r$/im, request)
             assert.notMatch(received, /^connection: keep-alive\r$/im, request)
           }

@@ -35,6 +35,7 @@ export class ServiceNotStarted
   }) {}
 
 export interface ServiceProcess {
+  readonly pid: number
   readonly port: number
   readonly signal: (name: Deno.Signal) => Effect.Effect<void>
   /** Waits for its end. */
@@ -97,6 +98,7 @@ export const start = Effect.fnUntraced(function* (variables: Record<string, stri
   )
   const port = yield* Deferred.await(listening)
   const service: ServiceProcess = {
+    pid: child.pid,
     port,
     signal: (name) => signal(child, name),
     ended: Effect.promise(() => child.status),
