@@ -129,12 +129,20 @@ export class Connections {
   endWith(socket: Socket, answer: Answer) {
     leaveParser(socket)
     const connection = this.#connections.get(socket)
-    if (connection === undefined) return socket.destroy()
+    if (connection === undefined) {
+      socket.destroy()
+      return
+    }
     const { latest, isEnding } = connection
     const isIncomplete = latest?.req.complete === false
     if (isIncomplete && !latest.headersSent) {
       endAfterLatest(connection)
-      return send(latest, answer)
+      send(latest, answer)
+      // Whatever reads the body would wait for the rest of it; the response is made already.
+      if (latest.req.listenerCount("error") > 0) {
+        latest.req.emit("error", new Error("Malformed body"))
+      }
+      return
     }
     connection.isEnding = true
     connection.onSent = () => {
