@@ -3,6 +3,7 @@
  * ready: rights, sessions, migrations.
  */
 import { Effect, Layer } from "effect"
+import { closingWithin } from "./background/closingWithin.ts"
 import { ConnectionSource, layerBeside } from "./database/Database.ts"
 import { DatabaseUnusable, requireUsable } from "./database/requireUsable.ts"
 import { Migrator } from "./migrator/Migrator.ts"
@@ -59,4 +60,7 @@ export const ReadinessLayer = Layer.unwrap(
       ),
     )
   }),
-).pipe(Layer.provide(Layer.fresh(Migrator.layer)), Layer.provide(layerBeside(1)))
+).pipe(
+  Layer.provide(Layer.fresh(Migrator.layer)),
+  Layer.provide(closingWithin("The connection that readiness is asked on", layerBeside(1))),
+)

@@ -2,8 +2,9 @@
  * The service, put together: settings, database, repositories, HTTP.
  */
 import { NodeServices } from "@effect/platform-node"
-import { Duration, Effect, Layer, Option, References } from "effect"
+import { Cause, Duration, Effect, Exit, Layer, Option, References } from "effect"
 import { HttpServer } from "effect/http"
+import { reasonOf } from "./background/ChangeLog.ts"
 import { closingWithin, TimeToClose } from "./background/closingWithin.ts"
 import { Fatal } from "./background/Fatal.ts"
 import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
@@ -72,7 +73,11 @@ const watchEmbedded = Layer.effectDiscard(Effect.gen(function* () {
   )
   const { fail } = yield* Fatal
   yield* ended.pipe(
-    Effect.catchTag("EmbeddedPostgresEnded", ({ message }) => fail(message)),
+    Effect.onExit((exit) =>
+      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+        ? Effect.void
+        : fail(Exit.isFailure(exit) ? reasonOf(exit.cause) : "The embedded PostgreSQL has ended.")
+    ),
     Effect.forkScoped,
   )
 }))

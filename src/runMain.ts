@@ -17,7 +17,12 @@ export const runMain = <E extends Explained>(
   onUncaught((error) => {
     Effect.runFork(Effect.ensuring(report(Cause.die(error)), Effect.sync(() => Deno.exit(1))))
   })
-  NodeRuntime.runMain(Effect.tapCause(program, report), {
+  // As a finalizer: a program that was told to stop takes up nothing else.
+  const reported = Effect.onExit(
+    program,
+    (exit) => Exit.isFailure(exit) ? report(exit.cause) : Effect.void,
+  )
+  NodeRuntime.runMain(reported, {
     disableErrorReporting: true,
     teardown: (exit, onExit) =>
       onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1),

@@ -100,13 +100,16 @@ describe("runService told to stop", () => {
       assert.include(output, "timed out")
     })))
 
-  it.live("exits with 1 when closing it breaks", () =>
+  it.live("exits with 1 when closing it breaks, and says where", () =>
     Effect.scoped(Effect.gen(function* () {
       const service = yield* start("breaks while it closes")
       yield* service.said(/started/)
       yield* service.signal("SIGTERM")
-      const { code } = yield* service.ended
+      const { code, output } = yield* service.ended
       assert.strictEqual(code, 1)
+      const last = lastWords(output)
+      assert.strictEqual(last?.message, "Unexpected error (Error): boom.")
+      assert.match(last?.cause ?? "", hasStack)
     })))
 })
 
