@@ -108,4 +108,4 @@ it.effect("the program in the README compiles", () =>
       new Deno.Command(Deno.execPath(), { args: ["check", file], cwd: root }).output()
     )
     assert.isTrue(success, new TextDecoder().decode(stderr))
-  }).pipe(Effect.provide(NodeServices.layer)), 240_000)
+  }).pipe(Effect.provide(NodeServices.layer)))

@@ -12,7 +12,7 @@ import {
 } from "../../src/database/EmbeddedPostgres.ts"
 
 /** A port that was free a moment ago. */
-export const freePort = Effect.sync(() => {
+const freePort = Effect.sync(() => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 })
   const { port } = listener.addr
   listener.close()

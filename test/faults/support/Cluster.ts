@@ -1,6 +1,6 @@
 /**
- * A durable PostgreSQL of the embedded binaries that may be killed, and starts again at the port
- * that it had.
+ * A durable PostgreSQL of the embedded binaries that may be killed, and starts again where it was: at
+ * a socket in a directory of its own, which no other program can take meanwhile, as it can a port.
  */
 import { NodeServices } from "@effect/platform-node"
 import { PgConnection } from "@effect/sql-pg"
@@ -13,13 +13,13 @@ import * as Binaries from "../../../src/database/embedded/Binaries.ts"
 import * as EmbeddedCluster from "../../../src/database/embedded/Cluster.ts"
 import * as DataDir from "../../../src/database/embedded/DataDir.ts"
 import {
+  defaultPort,
   serverArguments,
   type ServerSettings,
   serverSettings,
 } from "../../../src/database/embedded/serverArguments.ts"
 import { watchdog } from "../../../src/database/embedded/watchdog.ts"
 import { Migrator } from "../../../src/migrator/Migrator.ts"
-import { freePort, tcpSettings } from "../../support/overTcp.ts"
 
 export interface Cluster {
   readonly connection: ConnectionParameters
@@ -70,18 +70,18 @@ const makeServer = Effect.fnUntraced(function* (
   settings: ServerSettings,
 ) {
   const fs = yield* FileSystem.FileSystem
+  const socketDir = yield* makeSocketDir(dataDir)
   const serverCommand = [
     postgres,
     ...serverArguments(dataDir, {
-      ...serverSettings(dataDir, "", true),
-      unix_socket_directories: "",
+      ...serverSettings(dataDir, socketDir, true),
       max_connections: 60,
       ...settings,
     }),
   ]
   const connection: ConnectionParameters = {
-    host: "127.0.0.1",
-    port: Number(settings["port"]),
+    host: socketDir,
+    port: defaultPort,
     database: EmbeddedCluster.roleAndDatabase,
     username: EmbeddedCluster.roleAndDatabase,
   }
@@ -145,11 +145,29 @@ const makeTempDir = Effect.gen(function* () {
   return `${directory}/data`
 })
 
+/** A directory for a server's socket, whose path must not be long. */
+const makeSocketDir = Effect.fnUntraced(function* ({ account }: DataDir.DataDir) {
+  const fs = yield* FileSystem.FileSystem
+  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "latchkey-socket-" })
+  if (account !== undefined) yield* fs.chown(directory, account.uid, account.gid)
+  return directory
+})
+
+/** Lets in whoever reaches the socket, to replicate as well. */
+const openToAll = Effect.gen(function* () {
+  const fs = yield* FileSystem.FileSystem
+  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "latchkey-hba-" })
+  yield* fs.chmod(directory, 0o755)
+  const hba_file = `${directory}/hba.conf`
+  yield* fs.writeFileString(hba_file, "local all,replication all trust\n", { mode: 0o644 })
+  return { hba_file }
+})
+
 const makePrimary = Effect.gen(function* () {
   const dataDir = yield* DataDir.open(yield* makeTempDir)
   const binaries = yield* Binaries.install(dataDir)
   yield* EmbeddedCluster.prepare(dataDir, binaries, false)
-  const settings = yield* tcpSettings("trust")
+  const settings = yield* openToAll
   const server = yield* makeServer(dataDir, binaries, settings)
   yield* Migrator.use((migrator) => migrator.up()).pipe(
     Effect.provide(Migrator.layer),
@@ -198,7 +216,7 @@ export const makePair = Effect.gen(function* () {
   yield* backUp.pipe(
     Effect.provide(Database.layer({ connection: primary.connection, maxConnections: 1 })),
   )
-  const standby = yield* makeServer(other, binaries, { ...settings, port: yield* freePort })
+  const standby = yield* makeServer(other, binaries, settings)
   yield* primary.query(
     "ALTER SYSTEM SET synchronous_standby_names = 'standby'",
     "SELECT pg_reload_conf()",
