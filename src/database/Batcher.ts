@@ -7,7 +7,7 @@
  * of calls share the load, each kind by itself would make many small batches; so while much else is
  * going on, a few calls wait a little for more of their kind.
  */
-import { Context, Effect, Option, Tracer } from "effect"
+import { Context, Effect, Exit, Fiber, Option, Tracer } from "effect"
 import type { SqlClient } from "effect/sql"
 import { matchTransaction } from "./matchTransaction.ts"
 import { spanned, tracerWithoutWords } from "./spanned.ts"
@@ -16,6 +16,8 @@ export interface BatcherOptions<Call, A, E> {
   readonly sql: SqlClient.SqlClient
   /** What a trace calls a batch; it belongs to many requests, so it has a trace of its own. */
   readonly name: string
+  /** Whether calls only read, so that a statement is ended when all of its callers have gone. */
+  readonly reads: boolean
   /** One call as a statement of its own. */
   readonly alone: (call: Call) => Effect.Effect<A, E>
   /** Many calls as one statement: an answer each, in their order, none for those left to `alone`. */
@@ -24,9 +26,17 @@ export interface BatcherOptions<Call, A, E> {
   ) => Effect.Effect<ReadonlyArray<Option.Option<Effect.Effect<A, E>>>, E>
 }
 
+/** Calls that were sent together. */
+interface Batch {
+  callers: number
+  fiber?: Fiber.Fiber<unknown, unknown>
+}
+
 interface Waiting<Call, A, E> {
   readonly call: Call
   readonly resume: (effect: Effect.Effect<A, E>) => void
+  /** None while it has not been sent. */
+  batch?: Batch
 }
 
 /** Calls a batch at most: enough that more would cost each call no less. */
@@ -60,10 +70,11 @@ export const Load = Context.Reference("latchkey/database/Batcher/Load", {
  * Makes a function that answers calls alone or together.
  *
  * A caller's transaction is never left: in one, each call is a statement of its own. An interrupted
- * call that waits is never sent; one whose statement others share, or that has waited, is carried out.
+ * call that waits is never sent. A statement that was sent goes on for as long as one of its callers
+ * waits for it, and one that writes in any case.
  */
 export const make = Effect.fnUntraced(function* <Call, A, E>(
-  { sql, name, alone, together }: BatcherOptions<Call, A, E>,
+  { sql, name, reads, alone, together }: BatcherOptions<Call, A, E>,
 ) {
   const runFork = Effect.runForkWith(Context.add(
     yield* Effect.context(),
@@ -113,8 +124,11 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
     if (waiting.length > 0) limitWait()
     // What has come meanwhile is sent before answers are given, so that PostgreSQL works beside that.
     const done = () => end(statement, batch.length)
-    if (batch.length === 1) runFork(answerOne(first, done))
-    else runFork(answerMany(batch, done))
+    const sent: Batch = { callers: batch.length }
+    for (const entry of batch) entry.batch = sent
+    sent.fiber = batch.length === 1
+      ? runFork(answerOne(first, done))
+      : runFork(answerMany(batch, done))
   }
 
   const answerOne = ({ call, resume }: Waiting<Call, A, E>, done: () => void) =>
@@ -130,34 +144,39 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
   }))
 
   const answerMany = (batch: ReadonlyArray<Waiting<Call, A, E>>, done: () => void) =>
-    sendTogether(batch.map(({ call }) => call)).pipe(
-      Effect.matchCause({
-        onFailure: (cause) => {
-          done()
-          const failure = Effect.failCause(cause)
-          batch.forEach(({ resume }) => resume(failure))
-        },
-        onSuccess: (answers) => {
-          done()
-          batch.forEach(({ call, resume }, index) => {
-            const answer = answers[index]
-            resume(answer !== undefined && Option.isSome(answer) ? answer.value : alone(call))
-          })
-        },
-      }),
-    )
+    Effect.onExit(sendTogether(batch.map(({ call }) => call)), (exit) =>
+      Effect.sync(() => {
+        done()
+        batch.forEach(({ call, resume }, index) => {
+          if (Exit.isFailure(exit)) return resume(Effect.failCause(exit.cause))
+          const answer = exit.value[index]
+          resume(answer !== undefined && Option.isSome(answer) ? answer.value : alone(call))
+        })
+      }))
+
+  const withdraw = (entry: Waiting<Call, A, E>) => {
+    waiting = waiting.filter((other) => other !== entry)
+    load.calls--
+  }
+
+  const leave = (batch: Batch) => {
+    batch.callers--
+    return reads && batch.callers === 0 && batch.fiber !== undefined
+      ? Fiber.interrupt(batch.fiber)
+      : Effect.void
+  }
 
   const wait = (call: Call) =>
     Effect.callback<A, E>((resume) => {
-      const entry = { call, resume }
+      const entry: Waiting<Call, A, E> = { call, resume }
       waiting.push(entry)
       load.calls++
       if (underWay === undefined) sendOrHold()
       else limitWait()
-      return Effect.sync(() => {
-        const others = waiting.filter((other) => other !== entry)
-        load.calls -= waiting.length - others.length
-        waiting = others
+      return Effect.suspend(() => {
+        if (entry.batch !== undefined) return leave(entry.batch)
+        withdraw(entry)
+        return Effect.void
       })
     })
 

@@ -10,6 +10,7 @@ import { Context, Duration, Effect, Layer, Option, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
 import type { ConnectionParameters } from "./ConnectionParameters.ts"
+import * as Bulkhead from "./Bulkhead.ts"
 import * as ConnectionPool from "./ConnectionPool.ts"
 import { codeOf } from "./Constraints.ts"
 import * as Unreachable from "./DatabaseUnreachable.ts"
@@ -23,6 +24,8 @@ export interface DatabaseOptions extends SessionSettings.Timeouts {
   /** The greatest age of a connection, give or take a tenth. Default 30 minutes. */
   readonly maxAge?: Duration.Duration
 }
+
+const poolSize = 10
 
 /** `server_version_num` of the oldest server that is supported: PostgreSQL 15. */
 const oldestVersion = 150_000
@@ -124,6 +127,10 @@ const patientStream = (
 ): PgClient.PgPoolConfig["stream"] =>
   statementTimeout && (() => PatientSocket.open({ ...connection, ssl }, statementTimeout))
 
+/** Without a bound on waits for locks, one on statements bounds them. */
+const bulkheadOf = ({ maxConnections, lockTimeout, statementTimeout }: DatabaseOptions) =>
+  Bulkhead.make(maxConnections ?? poolSize, lockTimeout ?? statementTimeout ?? Duration.infinity)
+
 /** Where pools of connections to one database come from. */
 export class ConnectionSource extends Context.Service<ConnectionSource, {
   /** A client on a pool of at most so many connections, opened when they are needed. */
@@ -161,11 +168,12 @@ export const layer = (
         generations,
       })
     const client = yield* Effect.mapError(
-      makeClient(options.maxConnections ?? 10),
+      makeClient(options.maxConnections ?? poolSize),
       (error) => Unreachable.fromSqlError(options.connection, error),
     )
     return Context.make(PgClient.PgClient, client).pipe(
       Context.add(SqlClient.SqlClient, client),
+      Context.add(Bulkhead.Bulkhead, bulkheadOf(options)),
       Context.add(ConnectionSource, {
         makeClient,
         replaceConnections: generations.replace,

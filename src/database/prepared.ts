@@ -13,9 +13,9 @@ export const prepared = <Input extends object>(sql: SqlClient.SqlClient) =>
   template: TemplateStringsArray,
   ...parts: ReadonlyArray<Statement.Fragment | (keyof Input & string)>
 ) => {
-  const [text] = sql(template, ...parts).compile()
-  const names = parts.filter((part) => typeof part === "string")
+  // The parameters are the names, also those in fragments, which are not checked to be the input's.
+  const [text, names] = sql(template, ...parts).compile()
   // Not unsafe: it takes the text of a template, and values only as parameters.
   return (input: Input): Statement.Statement<object> =>
-    sql.unsafe(text, names.map((name) => input[name]))
+    sql.unsafe(text, names.map((name) => input[name as keyof Input]))
 }

@@ -30,9 +30,14 @@ export const insertionFields = { id: StoredUuid, fingerprint: orNull(Schema.Uint
  * An insertion that leaves the row alone which has the key as its id, for which `make` gets a clause.
  * Without a key there is nothing in it: an id that was made for a row is no other's.
  */
-export const insertion = <Input extends { readonly fingerprint: Uint8Array | null }>(
+export const insertion = <
+  Input extends { readonly fingerprint: Uint8Array | null },
+  A,
+  E,
+  R,
+>(
   sql: SqlClient.SqlClient,
-  make: (unlessKeyExists: Statement.Fragment) => (input: Input) => Statement.Statement<object>,
+  make: (unlessKeyExists: Statement.Fragment) => (input: Input) => Effect.Effect<A, E, R>,
 ) => {
   const insert = make(sql.literal(""))
   const insertUnlessKeyExists = make(sql.literal("ON CONFLICT (id) DO NOTHING"))

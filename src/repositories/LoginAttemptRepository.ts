@@ -4,6 +4,7 @@
 import { Context, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, loginAttemptConstraints } from "../database/Constraints.ts"
+import { type Bound, bounded, lockTimeoutIs } from "../database/LockWaits.ts"
 import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
@@ -60,24 +61,27 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
       const insert = SqlSchema.findOneOption({
         Request: Insertion,
         Result: LoginAttempt,
-        execute: insertion(sql, (unlessKeyExists) =>
-          prepared<typeof Insertion.Encoded>(sql)`
+        execute: insertion(
+          sql,
+          (unlessKeyExists) =>
+            bounded(prepared<typeof Insertion.Encoded & Bound>(sql)`
             INSERT INTO public.login_attempts (
               id, user_id, email, ip_address, user_agent, success, failure_reason,
               idempotency_fingerprint
             )
-            VALUES (
+            SELECT
               ${"id"}::uuid,
-              ${"userId"},
+              ${"userId"}::uuid,
               ${"email"},
-              ${"ipAddress"},
+              ${"ipAddress"}::inet,
               ${"userAgent"},
-              ${"success"},
+              ${"success"}::boolean,
               ${"failureReason"},
-              ${"fingerprint"}
-            )
+              ${"fingerprint"}::bytea
+            WHERE ${lockTimeoutIs(sql, "lockTimeout")}
             ${unlessKeyExists}
             RETURNING ${columns}`),
+        ),
       })
 
       // Only for users whom nobody is about to delete or lock; the others have to wait for that.
@@ -151,6 +155,7 @@ export class LoginAttemptRepository extends Context.Service<LoginAttemptReposito
         row: LoginAttempt,
         keyedBy: "id",
         key: newId,
+        lock: ({ userId, email }) => userId ?? email,
       })
 
       const create = spanned(

@@ -9,6 +9,7 @@
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors } from "../database/Constraints.ts"
+import { bounded, lockTimeoutIs, makeWaitFor } from "../database/LockWaits.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import type { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
@@ -120,9 +121,15 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
       })
 
       const lockUser = SqlSchema.findOneOption({
-        Request: UserId,
+        Request: Schema.Struct({ id: UserId }),
         Result: Schema.Struct({ id: UserId }),
-        execute: (id) => sql`SELECT id FROM public.users WHERE id = ${id} FOR UPDATE`,
+        execute: bounded(({ id, lockTimeout }) =>
+          sql`
+            SELECT id
+            FROM public.users
+            WHERE id = ${id} AND ${lockTimeoutIs(sql, lockTimeout)}
+            FOR UPDATE`
+        ),
       })
 
       // statement_timestamp(), because now() is the time before the wait for the user's row.
@@ -174,15 +181,18 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
         execute: (id) => sql`SELECT id FROM public.users WHERE id = ${id}`,
       })
 
+      const waitFor = yield* makeWaitFor(sql)
+
       const revokeAllForUser = Effect.fnUntraced(
         function* (userId: UserId, options?: { readonly exceptTokenHash?: TokenHash | undefined }) {
-          const user = yield* lockUser(userId)
+          const user = yield* lockUser({ id: userId })
           if (Option.isNone(user)) return yield* new UserNotFound()
           const except = options?.exceptTokenHash ?? null
           return (yield* revokeAll({ userId, except })).length
         },
         inTransaction(sql),
         interpretErrors(),
+        (revocation, userId) => waitFor(userId, revocation),
       )
 
       const deleteExpired = (olderThanDays: number = 7, options: CleanUpOptions = {}) =>

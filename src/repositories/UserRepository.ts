@@ -4,6 +4,7 @@
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, userConstraints } from "../database/Constraints.ts"
+import { bounded, lockTimeoutIs, makeWaitFor } from "../database/LockWaits.ts"
 import { spanned } from "../database/spanned.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import type { Email } from "../domain/Email.ts"
@@ -103,7 +104,7 @@ export class UserRepository extends Context.Service<UserRepository, {
           versions: orNull(Schema.Array(Version)),
         }),
         Result: User,
-        execute: ({ id, changes, versions }) => {
+        execute: bounded(({ id, changes, versions, lockTimeout }) => {
           const value = (name: keyof typeof changes, column: string) =>
             sql`CASE WHEN ${name in changes} THEN ${changes[name] ?? null} ELSE ${sql(column)} END`
           return sql`
@@ -115,9 +116,12 @@ export class UserRepository extends Context.Service<UserRepository, {
               auth_provider = ${value("authProvider", "auth_provider")},
               google_id = ${value("googleId", "google_id")},
               is_active = ${value("isActive", "is_active")}
-            WHERE id = ${id} AND (${versions}::text[] IS NULL OR version::text = ANY(${versions}))
+            WHERE
+              id = ${id}
+              AND (${versions}::text[] IS NULL OR version::text = ANY(${versions}))
+              AND ${lockTimeoutIs(sql, lockTimeout)}
             RETURNING ${columns}`
-        },
+        }),
       })
 
       const findPage = SqlSchema.findAll({
@@ -136,7 +140,8 @@ export class UserRepository extends Context.Service<UserRepository, {
             LIMIT ${limit}`,
       })
 
-      const removeUser = makeRemoveUser(sql)
+      const waitFor = yield* makeWaitFor(sql)
+      const removeUser = yield* makeRemoveUser(sql)
 
       /** Why no row of this id was in one of the versions asked for; any will do where none was. */
       const explainMiss = Effect.fnUntraced(function* (id: UserId, { ifVersion }: Precondition) {
@@ -152,9 +157,12 @@ export class UserRepository extends Context.Service<UserRepository, {
       ) {
         const versions = precondition.ifVersion ?? null
         const updated = yield* preferEmailTaken(
-          change({ id, changes, versions }).pipe(
-            withSavepoint(sql),
-            interpretErrors(userConstraints),
+          waitFor(
+            id,
+            change({ id, changes, versions }).pipe(
+              withSavepoint(sql),
+              interpretErrors(userConstraints),
+            ),
           ),
           changes.email,
           id,

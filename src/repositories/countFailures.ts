@@ -1,10 +1,14 @@
 /**
- * Counters of failed login attempts; counts that are asked for together share one statement.
+ * Counters of failed login attempts. Counts that are asked for together share one statement, which
+ * looks at so few attempts of each that none of them holds up the others; where there are more, they
+ * are counted by a statement of their own.
  */
 import { Effect, Option, Schema } from "effect"
-import { type SqlClient, SqlSchema } from "effect/sql"
+import { type SqlClient, SqlSchema, type Statement } from "effect/sql"
 import * as Batcher from "../database/Batcher.ts"
 import { interpretErrors } from "../database/Constraints.ts"
+import { makeLongRead } from "../database/longRead.ts"
+import { matchTransaction } from "../database/matchTransaction.ts"
 import { prepared } from "../database/prepared.ts"
 import { Email } from "../domain/Email.ts"
 import type { IpAddress } from "../domain/IpAddress.ts"
@@ -20,52 +24,94 @@ export type Origin =
 const UserWindow = Schema.Struct({ userId: StoredUserId, minutes: Schema.Number })
 type UserWindow = typeof UserWindow.Type
 
+const OriginWindow = Schema.Struct({
+  email: orNull(Email),
+  ipAddress: orNull(Schema.String),
+  minutes: Schema.Number,
+})
+type OriginWindow = typeof OriginWindow.Type
+
 const Count = Schema.Struct({ count: Schema.Number })
 
-export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
-  // Both ends of the window are rounded as attempted_at was when it was stored.
-  const isRecentFailure = sql.literal(`
-    NOT success
-    AND attempted_at >= (now() - make_interval(mins => minutes))::timestamptz(3)
+/** Null where there are more attempts than a statement looks at that others wait for. */
+const CountOfFew = Schema.Struct({ count: orNull(Schema.Number) })
+
+/** Attempts of one count: 128 counts of a group look at 25,600 then, which takes some 10 ms. */
+const few = 200
+
+/** Both ends of the window are rounded as attempted_at was when it was stored. */
+const isRecent = (sql: SqlClient.SqlClient) =>
+  sql.literal(`
+    attempted_at >= (now() - make_interval(mins => minutes))::timestamptz(3)
     AND attempted_at <= now()::timestamptz(3)`)
 
-  const failures = sql`(
-    SELECT count(*)::int
-    FROM public.login_attempts
-    WHERE user_id = users.id AND ${isRecentFailure}
+/** The number of the recent attempts that fail, of those that the index finds, if these are few. */
+const countOfFew = (
+  sql: SqlClient.SqlClient,
+  isFound: Statement.Fragment,
+  isFailure: Statement.Fragment,
+) =>
+  sql`(
+    SELECT CASE
+      WHEN count(*) <= ${sql.literal(String(few))}
+      THEN (count(*) FILTER (WHERE ${isFailure}))::int
+    END
+    FROM (
+      SELECT success, ip_address
+      FROM public.login_attempts
+      WHERE ${isFound} AND ${isRecent(sql)}
+      LIMIT ${sql.literal(String(few + 1))}
+    ) AS found
   )`
 
+const makeCountByUser = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+  const fewOfUser = countOfFew(sql, sql.literal("user_id = users.id"), sql.literal("NOT success"))
+
   // PostgreSQL counts for one user in less time than for an array of one.
-  const countUser = SqlSchema.findOneOption({
+  const countFewOfUser = SqlSchema.findOneOption({
     Request: UserWindow,
-    Result: Count,
+    Result: CountOfFew,
     execute: prepared<typeof UserWindow.Encoded>(sql)`
-      SELECT ${failures} AS count
+      SELECT ${fewOfUser} AS count
       FROM (VALUES (${"userId"}::uuid, ${"minutes"}::int)) AS asked (user_id, minutes)
       JOIN public.users ON users.id = asked.user_id`,
   })
 
-  const countUsers = SqlSchema.findAll({
+  const countFewOfUsers = SqlSchema.findAll({
     Request: Schema.Struct({
       userIds: Schema.Array(StoredUserId),
       minutes: Schema.Array(Schema.Number),
     }),
-    Result: Schema.Struct({ position: Schema.Number, ...Count.fields }),
+    Result: Schema.Struct({ position: Schema.Number, ...CountOfFew.fields }),
     execute: ({ userIds, minutes }) =>
       sql`
-        SELECT position::int, ${failures} AS count
+        SELECT position::int, ${fewOfUser} AS count
         FROM unnest(${userIds}::uuid[], ${minutes}::int[]) WITH ORDINALITY
           AS asked (user_id, minutes, position)
         JOIN public.users ON users.id = asked.user_id`,
   })
 
+  const countAllOfUser = SqlSchema.findOneOption({
+    Request: UserWindow,
+    Result: Count,
+    execute: ({ userId, minutes }) =>
+      sql`
+        SELECT (
+          SELECT count(*)::int
+          FROM public.login_attempts
+          WHERE user_id = users.id AND NOT success AND ${isRecent(sql)}
+        ) AS count
+        FROM (VALUES (${userId}::uuid, ${minutes}::int)) AS asked (user_id, minutes)
+        JOIN public.users ON users.id = asked.user_id`,
+  })
+
   const countEach = Effect.fnUntraced(
     function* (windows: ReadonlyArray<UserWindow>) {
-      const counted = yield* countUsers({
+      const counted = yield* countFewOfUsers({
         userIds: windows.map(({ userId }) => userId),
         minutes: windows.map(({ minutes }) => minutes),
       })
-      const counts = new Map(counted.map(({ position, count }) => [position - 1, count]))
+      const counts = new Map(counted.map(({ position, count }) => [position - 1, { count }]))
       return windows.map((_, index) =>
         Option.some(Effect.succeed(Option.fromUndefinedOr(counts.get(index))))
       )
@@ -74,25 +120,62 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
     interpretErrors(),
   )
 
-  const countAlone = (window: UserWindow) =>
-    Effect.map(countUser(window), Option.map(({ count }) => count)).pipe(
-      retryRead(sql),
-      interpretErrors(),
-    )
-
-  const findCount = yield* Batcher.make({
+  const findCountOfFew = yield* Batcher.make({
     sql,
     name: "LoginAttemptRepository.countRecentFailures",
-    alone: countAlone,
-    together: countEach,
+    reads: true,
+    alone: (window: UserWindow) => countFewOfUser(window).pipe(retryRead(sql), interpretErrors()),
+    // A row that is not what it should be spoils only the count of its own user.
+    together: (windows) =>
+      Effect.catchDefect(
+        countEach(windows),
+        () => Effect.succeed(windows.map(() => Option.none())),
+      ),
   })
 
-  const countFrom = SqlSchema.findOne({
-    Request: Schema.Struct({
-      email: orNull(Email),
-      ipAddress: orNull(Schema.String),
-      minutes: Schema.Number,
-    }),
+  const countAll = (window: UserWindow) =>
+    countAllOfUser(window).pipe(retryRead(sql), interpretErrors())
+
+  const countAllShared = yield* makeLongRead(countAll)
+
+  return Effect.fnUntraced(function* (window: UserWindow) {
+    const ofFew = yield* findCountOfFew(window)
+    const found = Option.isSome(ofFew) && ofFew.value.count === null
+      ? yield* matchTransaction(sql, {
+        inside: () => countAll(window),
+        outside: () => countAllShared(window),
+      })
+      : ofFew
+    const count = Option.getOrNull(found)?.count
+    return count ?? (yield* new UserNotFound())
+  })
+})
+
+const makeCountByOrigin = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+  // By the index that finds the fewest: the one of addresses holds successes as well.
+  const countFewFrom = SqlSchema.findOne({
+    Request: OriginWindow,
+    Result: CountOfFew,
+    execute: ({ email, ipAddress, minutes }) => {
+      const counted = email === null
+        ? countOfFew(
+          sql,
+          sql`ip_address = ${ipAddress}::inet AND NOT success`,
+          sql.literal("true"),
+        )
+        : countOfFew(
+          sql,
+          sql`lower(email) = lower(${email} COLLATE "C")`,
+          sql`NOT success AND (${ipAddress}::inet IS NULL OR ip_address = ${ipAddress}::inet)`,
+        )
+      return sql`
+        SELECT ${counted} AS count
+        FROM (VALUES (${minutes}::int)) AS asked (minutes)`
+    },
+  })
+
+  const countAllFrom = SqlSchema.findOne({
+    Request: OriginWindow,
     Result: Count,
     execute: ({ email, ipAddress, minutes }) =>
       sql`
@@ -103,27 +186,40 @@ export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.S
         sql.and([
           ...(email === null ? [] : [sql`lower(email) = lower(${email} COLLATE "C")`]),
           ...(ipAddress === null ? [] : [sql`ip_address = ${ipAddress}::inet`]),
-          isRecentFailure,
+          sql.literal("NOT success"),
+          isRecent(sql),
         ])
       }`,
   })
 
+  const countAll = (window: OriginWindow) =>
+    countAllFrom(window).pipe(
+      Effect.catchTag("NoSuchElementError", Effect.die),
+      retryRead(sql),
+      interpretErrors(),
+    )
+
+  const countAllShared = yield* makeLongRead(countAll)
+
+  return Effect.fnUntraced(function* (origin: Origin, minutes: number) {
+    const window = { email: origin.email ?? null, ipAddress: origin.ipAddress ?? null, minutes }
+    const { count } = yield* countFewFrom(window).pipe(
+      Effect.catchTag("NoSuchElementError", Effect.die),
+      retryRead(sql),
+      interpretErrors(),
+    )
+    if (count !== null) return count
+    const all = yield* matchTransaction(sql, {
+      inside: () => countAll(window),
+      outside: () => countAllShared(window),
+    })
+    return all.count
+  })
+})
+
+export const makeFailureCounters = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   return {
-    countByUser: (window: UserWindow) =>
-      Effect.flatMap(
-        findCount(window),
-        (count) => Option.isSome(count) ? Effect.succeed(count.value) : new UserNotFound(),
-      ),
-    countByOrigin: (origin: Origin, minutes: number) =>
-      countFrom({
-        email: origin.email ?? null,
-        ipAddress: origin.ipAddress ?? null,
-        minutes,
-      }).pipe(
-        Effect.catchTag("NoSuchElementError", Effect.die),
-        Effect.map(({ count }) => count),
-        retryRead(sql),
-        interpretErrors(),
-      ),
+    countByUser: yield* makeCountByUser(sql),
+    countByOrigin: yield* makeCountByOrigin(sql),
   }
 })

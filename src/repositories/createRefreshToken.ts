@@ -4,6 +4,7 @@
 import { Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
+import { type Bound, bounded, lockTimeoutIs, waitsBriefly } from "../database/LockWaits.ts"
 import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
 import { orNull } from "../domain/orNull.ts"
@@ -34,10 +35,15 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
   const insert = SqlSchema.findOneOption({
     Request: Insertion,
     Result: RefreshToken,
-    execute: insertion(sql, (unlessKeyExists) =>
-      prepared<typeof Insertion.Encoded>(sql)`
+    execute: insertion(
+      sql,
+      (unlessKeyExists) =>
+        bounded(prepared<typeof Insertion.Encoded & Bound>(sql)`
         WITH owner AS (
-          SELECT id FROM public.users WHERE id = ${"userId"} FOR KEY SHARE
+          SELECT id
+          FROM public.users
+          WHERE id = ${"userId"} AND ${lockTimeoutIs(sql, "lockTimeout")}
+          FOR KEY SHARE
         )
         INSERT INTO public.refresh_tokens (
           id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,
@@ -60,6 +66,7 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
         WHERE ${"expiresAt"}::timestamptz > created_at
         ${unlessKeyExists}
         RETURNING ${columns}`),
+    ),
   })
 
   const insertMany = SqlSchema.findAll({
@@ -88,7 +95,7 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
         ), owner AS (
           SELECT id
           FROM public.users
-          WHERE id IN (SELECT "userId" FROM input)
+          WHERE id IN (SELECT "userId" FROM input) AND ${waitsBriefly(sql)}
           FOR KEY SHARE SKIP LOCKED
         )
         INSERT INTO public.refresh_tokens (
@@ -180,6 +187,7 @@ export const makeCreateRefreshToken = Effect.fnUntraced(function* (sql: SqlClien
     row: RefreshToken,
     keyedBy: "id",
     key: newId,
+    lock: ({ userId }) => userId,
   })
 
   return spanned(

@@ -4,6 +4,7 @@
 import { Effect, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, userConstraints } from "../database/Constraints.ts"
+import { type Bound, bounded, lockTimeoutIs, waitsBriefly } from "../database/LockWaits.ts"
 import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
 import { User, type UserId } from "../domain/User.ts"
@@ -30,24 +31,27 @@ export const makeCreateUser = Effect.fnUntraced(function* (
   const insert = SqlSchema.findOneOption({
     Request: Insertion,
     Result: User,
-    execute: insertion(sql, (unlessKeyExists) =>
-      prepared<typeof Insertion.Encoded>(sql)`
+    execute: insertion(
+      sql,
+      (unlessKeyExists) =>
+        bounded(prepared<typeof Insertion.Encoded & Bound>(sql)`
         INSERT INTO public.users (
           id, email, full_name, password_hash, auth_provider, google_id, is_active,
           idempotency_fingerprint
         )
-        VALUES (
+        SELECT
           ${"id"}::uuid,
           ${"email"},
           ${"fullName"},
           ${"passwordHash"},
-          ${"authProvider"},
+          ${"authProvider"}::public.auth_provider_enum,
           ${"googleId"},
-          ${"isActive"},
-          ${"fingerprint"}
-        )
+          ${"isActive"}::boolean,
+          ${"fingerprint"}::bytea
+        WHERE ${lockTimeoutIs(sql, "lockTimeout")}
         ${unlessKeyExists}
         RETURNING ${columns}`),
+    ),
   })
 
   // Sorted, so that two services that add the same addresses don't wait for each other.
@@ -72,6 +76,7 @@ export const makeCreateUser = Effect.fnUntraced(function* (
           "googleId" text,
           "isActive" boolean
         )
+        WHERE ${waitsBriefly(sql)}
         ORDER BY lower(email COLLATE "C")
         ON CONFLICT DO NOTHING
         RETURNING ${columns}`,
@@ -103,6 +108,7 @@ export const makeCreateUser = Effect.fnUntraced(function* (
     together: (calls) => insertMany(calls.map(([id, user]) => ({ ...user, id }))),
     row: User,
     keyedBy: "id",
+    lock: ({ email }) => email,
   })
 
   return spanned(

@@ -2,7 +2,8 @@
  * Group commit: writes that arrive together are one statement and one commit.
  *
  * The group only does what is certain: its statement leaves out the rows that another transaction
- * holds and those that conflict. Each of these, and all of a group in which one row violated a
+ * holds and those that conflict, and waits only briefly for what it cannot see, such as the same key
+ * in a transaction that has not ended. Each of these, and all of a group in which one row violated a
  * constraint, is then a statement of its own, which alone decides what is wrong with it. A row that is
  * not what it should be is the concern of its own caller: what the others did is done.
  */
@@ -10,6 +11,7 @@ import { Effect, Option, Predicate, Schema } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import * as Batcher from "../database/Batcher.ts"
 import { interpretErrors, isUndoneForARow } from "../database/Constraints.ts"
+import { briefly, makeWaitFor } from "../database/LockWaits.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 
 interface GroupCommit<Call, Row, E, IdempotencyKey> {
@@ -28,6 +30,8 @@ interface GroupCommit<Call, Row, E, IdempotencyKey> {
   readonly keyedBy: "id" | "tokenHash"
   /** The key of a call; by default a random id, which its row gets. */
   readonly key?: (call: Call) => string
+  /** What calls that need the same lock have in common. */
+  readonly lock: (call: Call) => string
 }
 
 /**
@@ -36,7 +40,7 @@ interface GroupCommit<Call, Row, E, IdempotencyKey> {
  */
 export const makeGroupCommit = Effect.fnUntraced(function* <Call, Row, E, IdempotencyKey = never>(
   sql: SqlClient.SqlClient,
-  { name, alone, together, row, keyedBy, key = () => crypto.randomUUID() }: GroupCommit<
+  { name, alone, together, row, keyedBy, key = () => crypto.randomUUID(), lock }: GroupCommit<
     Call,
     Row,
     E,
@@ -51,7 +55,8 @@ export const makeGroupCommit = Effect.fnUntraced(function* <Call, Row, E, Idempo
   const inGroup = yield* Batcher.make<Call, Row, E | DatabaseUnavailable>({
     sql,
     name,
-    alone: (call) => alone(call),
+    reads: false,
+    alone: (call) => briefly(alone(call)),
     together: Effect.fnUntraced(function* (calls: ReadonlyArray<Call>) {
       const keyed = calls.map((call) => [key(call), call] as const)
       // After a lost connection nothing is repeated: the group may have been committed.
@@ -65,6 +70,9 @@ export const makeGroupCommit = Effect.fnUntraced(function* <Call, Row, E, Idempo
       )
     }, interpret),
   })
+  const waitFor = yield* makeWaitFor(sql)
   return (call: Call, idempotencyKey?: IdempotencyKey) =>
-    idempotencyKey === undefined ? inGroup(call) : alone(call, idempotencyKey)
+    idempotencyKey === undefined
+      ? waitFor(lock(call), alone(call), inGroup(call))
+      : waitFor(lock(call), alone(call, idempotencyKey))
 })

@@ -50,6 +50,7 @@ export const makeLookUp = <Key extends string, Row>(
   return Batcher.make({
     sql,
     name,
+    reads: true,
     alone: (key: Key) => findOne({ key }).pipe(retryRead(sql), interpretErrors()),
     // A row that is not what it should be spoils only the look-up of itself.
     together: (keys) =>

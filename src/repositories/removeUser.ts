@@ -4,25 +4,33 @@
  */
 import { orNull } from "../domain/orNull.ts"
 import { Effect, Option, Schema } from "effect"
-import { type SqlClient, SqlSchema } from "effect/sql"
+import { type SqlClient, type SqlError, SqlSchema } from "effect/sql"
 import { interpretErrors } from "../database/Constraints.ts"
+import { bounded, briefly, lockTimeoutIs, makeWaitFor } from "../database/LockWaits.ts"
+import { matchTransaction } from "../database/matchTransaction.ts"
 import { UserId, Version } from "../domain/User.ts"
 import { inTransaction } from "./transaction.ts"
 
 /** Rows a statement. */
 const batchSize = 10_000
 
-export const makeRemoveUser = (sql: SqlClient.SqlClient) => {
+export const makeRemoveUser = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+  const waitFor = yield* makeWaitFor(sql)
+
   // Nobody can give the user more rows from here on: see RefreshTokenRepository.
   const lock = SqlSchema.findOneOption({
     Request: Schema.Struct({ id: UserId, versions: orNull(Schema.Array(Version)) }),
     Result: Schema.Struct({ id: UserId }),
-    execute: ({ id, versions }) =>
+    execute: bounded(({ id, versions, lockTimeout }) =>
       sql`
         SELECT id
         FROM public.users
-        WHERE id = ${id} AND (${versions}::text[] IS NULL OR version::text = ANY(${versions}))
-        FOR UPDATE`,
+        WHERE
+          id = ${id}
+          AND (${versions}::text[] IS NULL OR version::text = ANY(${versions}))
+          AND ${lockTimeoutIs(sql, lockTimeout)}
+        FOR UPDATE`
+    ),
   })
 
   const deleteTokens = (id: UserId) =>
@@ -45,11 +53,15 @@ export const makeRemoveUser = (sql: SqlClient.SqlClient) => {
   const untilNoneIsLeft = <E, R>(batch: Effect.Effect<ReadonlyArray<unknown>, E, R>) =>
     Effect.repeat(batch, { until: (rows) => rows.length === 0 })
 
-  /** Gives none when there is no such user in one of the versions; null is any. */
-  return Effect.fnUntraced(
-    function* (id: UserId, versions: ReadonlyArray<Version> | null) {
+  const remove = Effect.fnUntraced(
+    function* (
+      id: UserId,
+      versions: ReadonlyArray<Version> | null,
+      onceLocked: Effect.Effect<unknown, SqlError.SqlError> = Effect.void,
+    ) {
       const user = yield* lock({ id, versions })
       if (Option.isSome(user)) {
+        yield* onceLocked
         yield* untilNoneIsLeft(deleteTokens(id))
         yield* untilNoneIsLeft(releaseAttempts(id))
         yield* sql`DELETE FROM public.users WHERE id = ${id}`
@@ -59,4 +71,15 @@ export const makeRemoveUser = (sql: SqlClient.SqlClient) => {
     inTransaction(sql),
     interpretErrors(),
   )
-}
+
+  // What a deletion has done by then is too much to be done again only because it is others' turn.
+  const waitAsTheSession = sql`SET LOCAL lock_timeout TO DEFAULT`
+
+  /** Gives none when there is no such user in one of the versions; null is any. */
+  return (id: UserId, versions: ReadonlyArray<Version> | null) =>
+    matchTransaction(sql, {
+      inside: () => remove(id, versions),
+      outside: () =>
+        waitFor(id, remove(id, versions, waitAsTheSession), briefly(remove(id, versions))),
+    })
+})

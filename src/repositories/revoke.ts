@@ -4,6 +4,7 @@
 import { Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors } from "../database/Constraints.ts"
+import { type Bound, bounded, lockTimeoutIs } from "../database/LockWaits.ts"
 import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
 import { RefreshToken, RefreshTokenNotFound, TokenHash } from "../domain/RefreshToken.ts"
@@ -18,11 +19,11 @@ export const makeRevoke = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
   const setRevoked = SqlSchema.findOneOption({
     Request: Revocation,
     Result: RefreshToken,
-    execute: prepared<typeof Revocation.Encoded>(sql)`
+    execute: bounded(prepared<typeof Revocation.Encoded & Bound>(sql)`
       UPDATE public.refresh_tokens
       SET revoked_at = COALESCE(revoked_at, now())
-      WHERE token_hash = ${"tokenHash"}
-      RETURNING ${columns}`,
+      WHERE token_hash = ${"tokenHash"} AND ${lockTimeoutIs(sql, "lockTimeout")}
+      RETURNING ${columns}`),
   })
 
   const setRevokedWhereFree = SqlSchema.findAll({
@@ -58,6 +59,7 @@ export const makeRevoke = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     row: RefreshToken,
     keyedBy: "tokenHash",
     key: (tokenHash) => tokenHash,
+    lock: (tokenHash) => tokenHash,
   })
 
   return spanned("RefreshTokenRepository.revoke", revoke)

@@ -4,6 +4,7 @@
 import { Data, Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../database/Constraints.ts"
+import { type Bound, bounded, lockTimeoutIs, waitsBriefly } from "../database/LockWaits.ts"
 import { prepared } from "../database/prepared.ts"
 import { spanned } from "../database/spanned.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
@@ -62,7 +63,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
   const replace = SqlSchema.findOneOption({
     Request: Replacement,
     Result: RefreshToken,
-    execute: prepared<typeof Replacement.Encoded>(sql)`
+    execute: bounded(prepared<typeof Replacement.Encoded & Bound>(sql)`
       WITH spent AS (
         UPDATE public.refresh_tokens
         SET revoked_at = clock_timestamp(), successor_id = ${"id"}::uuid
@@ -72,6 +73,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
           AND expires_at > now()
           AND ${"expiresAt"}::timestamptz > clock_timestamp()
           AND EXISTS (SELECT FROM public.users WHERE users.id = user_id FOR KEY SHARE)
+          AND ${lockTimeoutIs(sql, "lockTimeout")}
         RETURNING user_id, successor_id
       )
       INSERT INTO public.refresh_tokens (
@@ -88,7 +90,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
         ${"ipAddress"}::inet,
         ${"fingerprint"}::bytea
       FROM spent
-      RETURNING ${columns}`,
+      RETURNING ${columns}`),
   })
 
   // Of two rotations of one token in a group, one finds its row; the other is left out.
@@ -120,6 +122,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
             refresh_tokens.revoked_at IS NULL
             AND refresh_tokens.expires_at > now()
             AND input."expiresAt" > clock_timestamp()
+            AND ${waitsBriefly(sql)}
           FOR KEY SHARE OF users SKIP LOCKED
           FOR NO KEY UPDATE OF refresh_tokens SKIP LOCKED
         ), spent AS (
@@ -238,6 +241,7 @@ export const makeRotate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient)
     row: RefreshToken,
     keyedBy: "id",
     key: newId,
+    lock: ({ tokenHash }) => tokenHash,
   })
 
   const rotate = Effect.fnUntraced(function* (

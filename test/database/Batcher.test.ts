@@ -31,7 +31,7 @@ const heldTimers = Effect.acquireRelease(
 )
 
 /** A batcher whose statements end as the test says; no other has calls, unless it says that too. */
-const makeBatcher = Effect.gen(function* () {
+const makeBatcherOf = Effect.fnUntraced(function* (reads: boolean) {
   yield* heldTimers
   const load = { calls: 0 }
   const sql = yield* SqlClient.SqlClient
@@ -50,6 +50,7 @@ const makeBatcher = Effect.gen(function* () {
   const batched = yield* Batcher.make({
     sql,
     name: "numbers",
+    reads,
     alone: (call: number) =>
       Effect.map(send("alone", [call]), ([answer]) => Option.getOrThrow(answer ?? Option.none())),
     together: (calls) =>
@@ -78,12 +79,16 @@ const makeBatcher = Effect.gen(function* () {
   }
 })
 
+const makeBatcher = makeBatcherOf(false)
+
 /** A batcher that a call is under way of, with the number 1. */
-const makeBusyBatcher = Effect.gen(function* () {
-  const batcher = yield* makeBatcher
+const makeBusyBatcherOf = Effect.fnUntraced(function* (reads: boolean) {
+  const batcher = yield* makeBatcherOf(reads)
   const one = yield* batcher.call(1)
   return { ...batcher, one, underWay: yield* batcher.next }
 })
+
+const makeBusyBatcher = makeBusyBatcherOf(false)
 
 const assertSent = (statement: Sent, kind: Sent["kind"], calls: ReadonlyArray<number>) =>
   assert.deepStrictEqual([statement.kind, statement.calls], [kind, calls])
@@ -232,18 +237,61 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it)
       assert.strictEqual(yield* unseen, 0)
     }))
 
-  it.effect("carries a batch out, whoever of its callers has gone", () =>
+  it.effect("carries a batch of writes out, though all of its callers have gone", () =>
     Effect.gen(function* () {
-      const { call, interrupted, next, underWay } = yield* makeBusyBatcher
-      const [two, three] = [yield* call(2), yield* call(3)]
+      const { callEach, call, interrupted, load, next, underWay } = yield* makeBusyBatcher
+      const calls = yield* callEach([2, 3])
       yield* succeed(underWay)
       const batch = yield* next
-      yield* Fiber.interrupt(two)
-      yield* succeed(batch)
-      assert.strictEqual(yield* Fiber.join(three), answerTo(3))
+      yield* Effect.forEach(calls, Fiber.interrupt)
       assert.deepStrictEqual(interrupted, [])
+      assert.strictEqual(load.calls, 2)
+      yield* succeed(batch)
       yield* call(4)
       assertSent(yield* next, "alone", [4])
+    }))
+
+  it.effect("carries a batch of reads out for as long as one of its callers is there", () =>
+    Effect.gen(function* () {
+      const { call, interrupted, next, underWay } = yield* makeBusyBatcherOf(true)
+      const [two, three, four] = [yield* call(2), yield* call(3), yield* call(4)]
+      yield* succeed(underWay)
+      const batch = yield* next
+      assertSent(batch, "together", [2, 3, 4])
+      yield* Fiber.interrupt(two)
+      yield* Fiber.interrupt(four)
+      assert.deepStrictEqual(interrupted, [])
+      yield* succeed(batch)
+      assert.strictEqual(yield* Fiber.join(three), answerTo(3))
+    }))
+
+  it.effect("ends a batch of reads when the last of its callers has gone, and goes on", () =>
+    Effect.gen(function* () {
+      const { call, callEach, interrupted, load, next, underWay } = yield* makeBusyBatcherOf(true)
+      const calls = yield* callEach([2, 3])
+      yield* succeed(underWay)
+      assertSent(yield* next, "together", [2, 3])
+      const later = yield* callEach([4, 5])
+      yield* Effect.forEach(calls, Fiber.interrupt)
+      assert.deepStrictEqual(interrupted, [2, 3])
+      const batch = yield* next
+      assertSent(batch, "together", [4, 5])
+      yield* succeed(batch)
+      assert.deepStrictEqual(yield* Fiber.joinAll(later), [4, 5].map(answerTo))
+      assert.strictEqual(load.calls, 0)
+      yield* call(6)
+      assertSent(yield* next, "alone", [6])
+    }))
+
+  it.effect("ends a read that waited and was sent alone when its caller has gone", () =>
+    Effect.gen(function* () {
+      const { call, interrupted, load, next, underWay } = yield* makeBusyBatcherOf(true)
+      const two = yield* call(2)
+      yield* succeed(underWay)
+      assertSent(yield* next, "alone", [2])
+      yield* Fiber.interrupt(two)
+      assert.deepStrictEqual(interrupted, [2])
+      assert.strictEqual(load.calls, 0)
     }))
 
   it.effect("sends those that wait when the call they wait for is interrupted", () =>
@@ -384,6 +432,7 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it)
       const batched = yield* Batcher.make({
         sql,
         name: "transactions",
+        reads: false,
         alone: (call: number) => Effect.map(isInside, (inside) => ({ call, inside })),
         together: () => Effect.die("A call has left its transaction"),
       })

@@ -4,7 +4,10 @@
 import { Context, Duration, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Database from "../../src/database/Database.ts"
+import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
+import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import { eventually } from "./EmbeddedServer.ts"
 import { TestDatabase } from "./TestDatabase.ts"
 
 /** Refresh tokens over a connection of their own. */
@@ -32,3 +35,38 @@ export const blockedSession = Effect.gen(function* () {
   })
   return session?.pid ?? 0
 })
+
+/** The repositories on a pool of their own, whose statements wait for locks as long as it takes. */
+export const serviceWith = Effect.fnUntraced(function* (
+  maxConnections: number,
+  lockTimeout: Duration.Duration = Duration.minutes(10),
+) {
+  const { connection } = yield* TestDatabase
+  const services = yield* Layer.build(
+    Layer.fresh(Layer.mergeAll(
+      UserRepository.layer,
+      RefreshTokenRepository.layer,
+      LoginAttemptRepository.layer,
+    )).pipe(
+      Layer.provideMerge(Database.layer({ connection, maxConnections, lockTimeout })),
+    ),
+  )
+  return {
+    sql: Context.get(services, SqlClient.SqlClient),
+    users: Context.get(services, UserRepository),
+    tokens: Context.get(services, RefreshTokenRepository),
+    attempts: Context.get(services, LoginAttemptRepository),
+  }
+})
+export type Service = Effect.Success<ReturnType<typeof serviceWith>>
+
+/** Waits until so many sessions of this database wait for a lock. */
+export const untilBlocked = (sessions: number) =>
+  SqlClient.SqlClient.use((sql) =>
+    eventually(Effect.map(
+      sql`
+        SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      ({ length }) => length >= sessions,
+    ))
+  )

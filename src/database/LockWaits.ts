@@ -1,0 +1,108 @@
+/**
+ * Waits for locks, kept to a part of the pool: while somebody holds a row for long,
+ * those who need it wait, and everybody else finds a connection.
+ *
+ * Mostly there is nothing to wait for, so a write is first tried with a brief `lock_timeout`. One that
+ * runs into it, by which PostgreSQL has undone it, waits in memory for a permit, and then for its lock
+ * for a short time, again and again, so that those who wait for different locks take turns.
+ */
+import { Clock, Context, Duration, Effect } from "effect"
+import type { SqlClient } from "effect/sql"
+import { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
+import { Bulkhead } from "./Bulkhead.ts"
+import { matchTransaction } from "./matchTransaction.ts"
+
+/** How long a first try waits for a lock: it may hold up other calls, and a connection. */
+const brief = Duration.millis(10)
+
+/** How long a write that has a permit waits for a lock before it is others' turn. */
+const turn = Duration.millis(100)
+
+/** Milliseconds are what PostgreSQL counts in, and none would be no bound. */
+const limits = { minimum: Duration.millis(1), maximum: turn }
+
+/** `lock_timeout` of the writes of a fiber; null is that of the session. */
+const LockTimeout = Context.Reference<string | null>("latchkey/database/LockTimeout", {
+  defaultValue: () => null,
+})
+
+const withLockTimeout = (timeout: Duration.Duration) => <A, E, R>(write: Effect.Effect<A, E, R>) =>
+  Effect.provideService(write, LockTimeout, `${Math.ceil(Duration.toMillis(timeout))}ms`)
+
+/** Has the statements of a write wait for a lock as short as a first try does. */
+export const briefly = withLockTimeout(brief)
+
+/** What `bounded` adds to the input of a statement. */
+export interface Bound {
+  readonly lockTimeout: string | null
+}
+
+/** Gives a statement, besides its input, the `lock_timeout` of its fiber for `lockTimeoutIs`. */
+export const bounded =
+  <Input extends object, A, E, R>(statement: (input: Input & Bound) => Effect.Effect<A, E, R>) =>
+  (input: Input) =>
+    Effect.flatMap(LockTimeout, (lockTimeout) => statement({ ...input, lockTimeout }))
+
+/**
+ * A condition that always holds, and bounds the waits of the statement that has it in its `WHERE`;
+ * null leaves the bound of the session or the transaction.
+ *
+ * PostgreSQL evaluates it once, before it looks for rows. A setting that is local to a transaction
+ * ends with a statement that is one:
+ * https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SET
+ */
+export const lockTimeoutIs = (sql: SqlClient.SqlClient, lockTimeout: string | null) =>
+  sql`(
+    SELECT pg_catalog.set_config(
+      'lock_timeout',
+      COALESCE(${lockTimeout}, pg_catalog.current_setting('lock_timeout')),
+      true
+    )
+  ) IS NOT NULL`
+
+/** The same for statements of groups, which leave out what they would have to wait for. */
+export const waitsBriefly = (sql: SqlClient.SqlClient) =>
+  lockTimeoutIs(sql, `${Duration.toMillis(brief)}ms`)
+
+const isLockTimeout = (error: unknown): error is DatabaseUnavailable =>
+  error instanceof DatabaseUnavailable && error.code === "55P03"
+
+/**
+ * Carries out a write that will have to wait, or take long, a turn after the other until
+ * `lockTimeout` is over; then it fails as the last turn did. Meant for outside of transactions.
+ */
+export const inTurns = ({ lockWaits, lockTimeout }: Bulkhead, key: string) =>
+<A, E, R>(
+  write: Effect.Effect<A, E, R>,
+): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Clock.currentTimeMillis, (start) => {
+    const end = start + Duration.toMillis(lockTimeout)
+    const tryUntilEnd: Effect.Effect<A, E, R> = Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => withLockTimeout(Duration.clamp(Duration.millis(end - now), limits))(write),
+    ).pipe(
+      lockWaits.withPermit(key),
+      Effect.catchIf(isLockTimeout, (error) =>
+        Effect.flatMap(
+          Clock.currentTimeMillis,
+          (now) => now < end ? tryUntilEnd : Effect.fail(error),
+        )),
+    )
+    return tryUntilEnd
+  })
+
+/**
+ * Makes a function for writes that may have to wait for a lock, whose `first` try is brief. In a
+ * transaction of the caller they wait as long as the session lets them.
+ */
+export const makeWaitFor = (sql: SqlClient.SqlClient) =>
+  Effect.map(Bulkhead, (bulkhead) =>
+  <A, E, R>(
+    key: string,
+    write: Effect.Effect<A, E | DatabaseUnavailable, R>,
+    first = briefly(write),
+  ) =>
+    matchTransaction(sql, {
+      inside: () => write,
+      outside: () => Effect.catchIf(first, isLockTimeout, () => inTurns(bulkhead, key)(write)),
+    }))
