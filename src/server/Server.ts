@@ -23,6 +23,7 @@ import { dispatch } from "./dispatch.ts"
 import { makeGate } from "./gate.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
 import { InFlight } from "./InFlight.ts"
+import { keepAccepting } from "./keepAccepting.ts"
 import { listenFailed } from "./ListenFailed.ts"
 import { LoginAttemptsHandlers, makeLoginAttemptsHandlers } from "./LoginAttemptsHandlers.ts"
 import { MaintenanceHandlers } from "./MaintenanceHandlers.ts"
@@ -170,6 +171,8 @@ const serve = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() =>
     drain(server, connections, { drainTime: options.drainTime, timeToStop })
   )
+  // Ended before the drain, which closes the listener.
+  yield* keepAccepting(server, { reusePort: options.sharing !== undefined })
   return listening
 })
 

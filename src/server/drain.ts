@@ -19,7 +19,7 @@ export interface DrainOptions {
 }
 
 /** Until what has arrived on connections is read: two turns of the event loop, the first may be half. */
-const arrivals = Effect.callback<void>((resume) => {
+export const arrivals = Effect.callback<void>((resume) => {
   setImmediate(() => setImmediate(() => resume(Effect.void)))
 })
 

@@ -5,6 +5,7 @@ import { NodeHttpClient } from "@effect/platform-node"
 import { createHash } from "node:crypto"
 import { ByteSize, Duration, Effect, Layer, References } from "effect"
 import { HttpClient, HttpClientRequest, HttpServer } from "effect/http"
+import { Fatal } from "../../src/background/Fatal.ts"
 import { ApiKey, type Scope } from "../../src/domain/ApiKey.ts"
 import { ReadinessLayer } from "../../src/ReadinessLayer.ts"
 import { ApiKeys } from "../../src/server/ApiKeys.ts"
@@ -74,7 +75,7 @@ export const serviceOnDatabase = (overrides: Partial<Server.ServerOptions> = {})
     Layer.provide(ReadinessLayer),
     Layer.provide(Maintenance.layer),
     Layer.provide(ApiKeys.layer(scopes.map(keyFor))),
-    Layer.provide(Metrics.layer),
+    Layer.provide([Metrics.layer, Fatal.layer]),
   )
 
 /** A database of its own for a service; spans are made where it is traced. */
