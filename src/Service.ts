@@ -12,6 +12,7 @@ import * as Database from "./database/Database.ts"
 import { EmbeddedPostgres } from "./database/EmbeddedPostgres.ts"
 import { Migrator } from "./migrator/Migrator.ts"
 import { isReadOnly, ReadinessLayer, requireReady } from "./ReadinessLayer.ts"
+import { fitConnections, openFilesLimit } from "./openFiles.ts"
 import { LoginAttemptRepository } from "./repositories/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "./repositories/RefreshTokenRepository.ts"
 import { UserRepository } from "./repositories/UserRepository.ts"
@@ -202,8 +203,10 @@ export const layer = Layer.unwrap(
       onSome: ({ warnings }) => warnings,
     })
     yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
-    const count = countThreads(all, Deno.build.os)
-    const settings = shareOf(all, 0, count)
+    const fitted = fitConnections(all, yield* openFilesLimit)
+    yield* Effect.forEach(Option.toArray(fitted.warning), (warning) => Effect.logWarning(warning))
+    const count = countThreads(fitted.settings, Deno.build.os)
+    const settings = shareOf(fitted.settings, 0, count)
     return Layer.merge(announcement(count), retention(settings)).pipe(
       Layer.provide(
         Server.layer({ ...serverOptions(settings), sharing: count > 1 ? "first" : undefined }),
@@ -226,7 +229,8 @@ export const layer = Layer.unwrap(
 export const layerOfThread = ({ index, count, port, embedded }: ThreadStart) =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const settings = shareOf(yield* Settings, index, count)
+      const fitted = fitConnections(yield* Settings, yield* openFilesLimit)
+      const settings = shareOf(fitted.settings, index, count)
       const readiness = Layer.effectDiscard(
         Readiness.use(({ stop }) => Effect.addFinalizer(() => stop)),
       )

@@ -17,7 +17,8 @@ const keysOf = (...keys: ReadonlyArray<string>) =>
   })))
 
 /** The very task, in an environment of these variables alone. */
-const serve = (variables: Record<string, string>) => Program.start(["task", "serve"], variables)
+const serve = (variables: Record<string, string>, options: Program.StartOptions = {}) =>
+  Program.start(["task", "serve"], variables, options)
 
 const database = Effect.map(TestDatabase, ({ connection }) => databaseUrl(connection))
 
@@ -158,6 +159,19 @@ layer(Layer.merge(TestDatabase.layer, NodeServices.layer), { excludeTestServices
         const url = yield* listening(service)
         assert.strictEqual(yield* statusOf(url, apiKey), 200)
         yield* stop(service)
+      }))
+
+    it.effect("knows how many files it may have open, and fits its connections to that", () =>
+      Effect.gen(function* () {
+        const service = yield* serve(
+          { PORT: "0", API_KEYS: keysOf(apiKey), DATABASE_URL: yield* database },
+          { openFiles: 512 },
+        )
+        yield* listening(service)
+        assert.include(
+          yield* stop(service),
+          "this process may have only 512 files open",
+        )
       }))
 
     it.effect("exports to a collector that has a name and a path", () =>

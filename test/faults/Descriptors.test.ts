@@ -3,15 +3,23 @@ import { Effect } from "effect"
 import { connect, type Socket } from "node:net"
 import { eventually } from "../support/EmbeddedServer.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
+import { makeClient } from "./support/Client.ts"
 import * as ServiceProcess from "./support/ServiceProcess.ts"
+import { answered } from "./support/Stage.ts"
 
-const startWith = Effect.fnUntraced(function* (variables: Record<string, string>) {
+const startWith = Effect.fnUntraced(function* (
+  variables: Record<string, string>,
+  options: ServiceProcess.StartOptions = {},
+) {
   const { connection } = yield* TestDatabase
-  return yield* ServiceProcess.start({
-    DATABASE_URL: ServiceProcess.databaseUrl(connection),
-    KEEP_ALIVE_TIMEOUT: "10m",
-    ...variables,
-  })
+  return yield* ServiceProcess.start(
+    {
+      DATABASE_URL: ServiceProcess.databaseUrl(connection),
+      KEEP_ALIVE_TIMEOUT: "10m",
+      ...variables,
+    },
+    options,
+  )
 })
 
 /** Connections that say nothing; they are there when the system has made them, accepted or not. */
@@ -55,7 +63,7 @@ const areAllAnswered = (port: number) =>
     (all) => all ? isAnswered(port) : Effect.succeed(false),
   )
 
-/** Lowers the limit of a process that runs. */
+/** Lowers the limit of a process that runs: what it has made room for at its start is gone. */
 const limitOpenFiles = Effect.fnUntraced(function* (pid: number, count: number) {
   const { success } = yield* Effect.promise(() =>
     new Deno.Command("prlimit", { args: [`--pid=${pid}`, `--nofile=${count}:${count}`] }).output()
@@ -64,6 +72,27 @@ const limitOpenFiles = Effect.fnUntraced(function* (pid: number, count: number) 
 })
 
 layer(TestDatabase.layer, { excludeTestServices: true })("a service with few descriptors", (it) => {
+  it.effect("takes as many connections as there is room for, and says so", () =>
+    Effect.gen(function* () {
+      const client = yield* makeClient
+      const service = yield* startWith({}, { openFiles: 512 })
+      const [, limit, room] =
+        /MAX_CONNECTIONS is 10000 .* may have only (\d+) files open: it takes (\d+)/
+          .exec(service.output()) ?? []
+      assert.strictEqual(limit, "512")
+      assert.isAbove(Number(room), 250)
+      // Has the service connect to the database, and keep the connection of the client.
+      yield* answered({ client, service }, 200, { method: "GET", path: "/readyz" })
+      yield* Effect.scoped(Effect.gen(function* () {
+        yield* idleConnections(service.port, 600)
+        // With all others at the door, what is connected is served, by the database as well.
+        yield* answered({ client, service }, 200, { method: "GET", path: "/v1/users" })
+        assert.isFalse(yield* isAnswered(service.port))
+      }))
+      yield* eventually(isAnswered(service.port))
+      assert.notInclude(service.output(), "accepts no connections")
+    }))
+
   it.effect.each(["1", "2"])(
     "accepts again after there were none left, threads: %s",
     (THREADS) =>

@@ -19,15 +19,23 @@ export interface Program {
 const kill = (pid: number, name: Deno.Signal) =>
   Effect.ignore(Effect.try({ try: () => Deno.kill(pid, name), catch: () => "gone" }))
 
+export interface StartOptions {
+  /** The most files that it may have open; by default as many as this process. */
+  readonly openFiles?: number
+}
+
 /** Starts `deno` with these arguments in the repository; ended, with its children, with the scope. */
 export const start = Effect.fnUntraced(function* (
   args: ReadonlyArray<string>,
   variables: Record<string, string> = {},
+  { openFiles }: StartOptions = {},
 ) {
+  const limit = openFiles === undefined ? [] : ["prlimit", `--nofile=${openFiles}`]
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      new Deno.Command(Deno.execPath(), {
-        args: [...args],
+      // Each becomes the next one, so that the process is the program.
+      new Deno.Command("env", {
+        args: [...limit, Deno.execPath(), ...args],
         cwd: repository,
         clearEnv: true,
         env: {

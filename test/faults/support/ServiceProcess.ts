@@ -46,11 +46,18 @@ export interface ServiceProcess {
   readonly outputEnded: Effect.Effect<void>
 }
 
-const spawn = (variables: Record<string, string>) =>
-  Effect.acquireRelease(
+export interface StartOptions {
+  /** The most files that the process may have open; by default as many as this one. */
+  readonly openFiles?: number
+}
+
+const spawn = (variables: Record<string, string>, { openFiles }: StartOptions) => {
+  const limit = openFiles === undefined ? [] : ["prlimit", `--nofile=${openFiles}`]
+  return Effect.acquireRelease(
     Effect.sync(() =>
-      new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", "src/main.ts"],
+      // Each becomes the next one, so that the process is the service.
+      new Deno.Command("env", {
+        args: [...limit, Deno.execPath(), "run", "-A", "src/main.ts"],
         cwd: repository,
         clearEnv: true,
         env: {
@@ -68,14 +75,18 @@ const spawn = (variables: Record<string, string>) =>
     ),
     (child) => Effect.andThen(signal(child, "SIGKILL"), Effect.promise(() => child.status)),
   )
+}
 
 // A process that is gone needs no signal.
 const signal = (child: Deno.ChildProcess, name: Deno.Signal) =>
   Effect.ignore(Effect.try({ try: () => child.kill(name), catch: () => "gone" }))
 
 /** Starts the service, and waits until it listens. Killed at the latest when the scope closes. */
-export const start = Effect.fnUntraced(function* (variables: Record<string, string>) {
-  const child = yield* spawn(variables)
+export const start = Effect.fnUntraced(function* (
+  variables: Record<string, string>,
+  options: StartOptions = {},
+) {
+  const child = yield* spawn(variables, options)
   const listening = yield* Deferred.make<number, ServiceNotStarted>()
   let output = ""
   const read = (stream: ReadableStream<Uint8Array>) =>
