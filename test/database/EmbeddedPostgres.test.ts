@@ -229,6 +229,19 @@ describe("an embedded PostgreSQL that cannot start", { concurrent: true }, () =>
       assert.include(failure.message, `unrecognized configuration parameter "no_such_setting"`)
     }).pipe(provided))
 
+  it.live("prints nothing of what PostgreSQL writes that a terminal would obey", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const dataDir = yield* temporaryDataDir
+      yield* session(dataDir)
+      const file = `${dataDir}/postgres/cluster/postgresql.conf`
+      yield* fs.writeFileString(file, "\u001b[2J = 1\n", { flag: "a" })
+
+      const { message } = yield* Effect.flip(start(dataDir))
+      assert.include(message, 'near token "?"')
+      assert.notInclude(message, "\u001b")
+    }).pipe(provided))
+
   it.live("says what to do with a cluster that is not complete, and does not touch it", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem

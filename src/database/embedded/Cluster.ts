@@ -58,7 +58,7 @@ cat >latchkey_ident.conf <<end
 latchkey "$(id -un)" ${roleAndDatabase}
 latchkey "$(id -un 0)" ${roleAndDatabase}
 end
-cat PG_VERSION
+head -c 20 PG_VERSION
 `
 
 /**
