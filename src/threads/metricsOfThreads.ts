@@ -63,22 +63,22 @@ export const metricsOfThreads = (index: number, count: number) =>
       })
 
       /** Asks the others, and gives the indices of those that have reported in time. */
-      const ask = Effect.callback<ReadonlySet<number>>((resume) => {
+      const ask = Effect.suspend(() => {
         const question = crypto.randomUUID()
         const reported = new Set<number>()
-        const done = () => {
-          clearTimeout(timer)
-          channel.removeEventListener("message", listen)
-          resume(Effect.succeed(reported))
-        }
-        const listen = ({ data }: MessageEvent) => {
-          if (!isAnswer(data) || data.answerTo !== question) return
-          if (reported.add(data.thread).size === count - 1) done()
-        }
-        const timer = setTimeout(done, patience)
-        channel.addEventListener("message", listen)
-        channel.postMessage({ question })
-        return Effect.sync(done)
+        const allHave = Effect.callback<void>((resume) => {
+          const stop = () => channel.removeEventListener("message", listen)
+          const listen = ({ data }: MessageEvent) => {
+            if (!isAnswer(data) || data.answerTo !== question) return
+            if (reported.add(data.thread).size < count - 1) return
+            stop()
+            resume(Effect.void)
+          }
+          channel.addEventListener("message", listen)
+          channel.postMessage({ question })
+          return Effect.sync(stop)
+        })
+        return Effect.as(Effect.timeoutOption(allHave, patience), reported)
       })
 
       return Metrics.of({
