@@ -18,36 +18,44 @@ interface Thread {
   readonly port: MessagePort
   readonly listening: Deferred.Deferred<void>
   readonly ended: Deferred.Deferred<void>
+  /** Whether it has been told to stop. */
+  isStopping: boolean
 }
 
 const isReport = Schema.is(ThreadReport)
 
-const spawn = Effect.fnUntraced(function* (
-  start: ThreadStart,
-  onFailure: (message: string) => void,
-) {
+/** What runs in each of them. */
+const threadModule = new URL("../thread.ts", import.meta.url)
+
+const spawn = Effect.fnUntraced(function* (start: ThreadStart, module: URL) {
+  const { fail } = yield* Fatal
+  const runFork = Effect.runForkWith(yield* Effect.context())
   const name = `Thread ${start.index + 1}`
   const listening = yield* Deferred.make<void>()
   const ended = yield* Deferred.make<void>()
-  const worker = new Worker(new URL("../thread.ts", import.meta.url).href, { type: "module", name })
+  const worker = new Worker(module.href, { type: "module", name })
   const { port1: port, port2 } = new MessageChannel()
-  const end = (failure: string | undefined) => {
-    if (!Deferred.isDoneUnsafe(ended) && failure !== undefined) onFailure(`${name} ${failure}`)
+  const thread: Thread = { name, worker, port, listening, ended, isStopping: false }
+  const breaks = (how: string) => {
+    if (Deferred.isDoneUnsafe(ended)) return
+    const message = `${name} ${how.replace(/\.$/, "")}.`
+    runFork(thread.isStopping ? Effect.logError(message) : fail(message))
     Deferred.doneUnsafe(ended, Effect.void)
   }
   // Without a listener the error would end the process at once, requests under way and all.
   worker.addEventListener("error", (event) => {
     event.preventDefault()
-    end(`died: ${event.message}.`)
+    breaks(`died: ${event.message}`)
   })
   port.addEventListener("message", ({ data }) => {
     if (!isReport(data)) return
-    if (data.status === "listening") Deferred.doneUnsafe(listening, Effect.void)
-    else end(data.status === "failed" ? `failed: ${data.reason}` : undefined)
+    if (data.status === "failed") breaks(`has failed: ${data.reason}`)
+    else if (data.status === "listening") Deferred.doneUnsafe(listening, Effect.void)
+    else if (thread.isStopping) Deferred.doneUnsafe(ended, Effect.void)
+    else breaks("has ended")
   })
   port.start()
   worker.postMessage(Schema.encodeSync(ThreadStart)(start), [port2])
-  const thread: Thread = { name, worker, port, listening, ended }
   return thread
 })
 
@@ -72,14 +80,13 @@ export class Threads extends Context.Service<Threads, {
   /** Tells them to stop; that they have is waited for when the layer closes. */
   readonly stop: Effect.Effect<void>
 }>()("latchkey/threads/Threads") {
-  static readonly layer = (count: number) =>
+  static readonly layer = (count: number, module: URL = threadModule) =>
     Layer.effect(
       Threads,
       Effect.gen(function* () {
         const { config } = yield* PgClient.PgClient
-        const { fail } = yield* Fatal
         const timeToClose = yield* TimeToClose
-        const runFork = Effect.runForkWith(yield* Effect.context())
+        const fatal = yield* Fatal
         const threads: Array<Thread> = []
         yield* Effect.addFinalizer(() =>
           Effect.flatMap(
@@ -92,22 +99,23 @@ export class Threads extends Context.Service<Threads, {
           )
         )
         return Threads.of({
-          start: Effect.fnUntraced(function* (address) {
+          start: Effect.fnUntraced(function* (address: NetAddress.SocketAddress) {
             if (!("port" in address)) return
             const { port } = address
             // An external server may be more than this; threads know it from the environment.
             const embedded = Schema.is(Schema.toType(EmbeddedServer))(config) ? config : null
             for (let index = 1; index < count; index++) {
               const start = new ThreadStart({ index, count, port, embedded })
-              threads.push(yield* spawn(start, (message) => runFork(fail(message))))
+              threads.push(yield* spawn(start, module))
             }
             yield* Effect.forEach(threads, ({ listening }) => Deferred.await(listening))
-          }),
+          }, Effect.provideService(Fatal, fatal)),
           stop: Effect.sync(() =>
-            threads.forEach(({ listening, ended, port }) => {
-              if (Deferred.isDoneUnsafe(listening)) port.postMessage(stop)
+            threads.forEach((thread) => {
+              thread.isStopping = true
+              if (Deferred.isDoneUnsafe(thread.listening)) thread.port.postMessage(stop)
               // It serves nobody yet, and might take long to hear of it.
-              else Deferred.doneUnsafe(ended, Effect.void)
+              else Deferred.doneUnsafe(thread.ended, Effect.void)
             })
           ),
         })

@@ -10,7 +10,8 @@ const repository = new URL("../../../", import.meta.url).pathname
 /** The key that every service process knows, good for everything. */
 export const apiKey = "key of the fault tests"
 
-const apiKeys = JSON.stringify([
+/** `API_KEYS` with it. */
+export const apiKeys = JSON.stringify([
   { name: "faults", sha256: createHash("sha256").update(apiKey).digest("hex"), scopes: ["*"] },
 ])
 
