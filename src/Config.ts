@@ -128,7 +128,7 @@ export const definitions = {
     name: "LOCK_TIMEOUT",
     default: "2s",
     wants: aDuration,
-    meaning: "How long one SQL statement may wait for a lock",
+    meaning: "How long a write, or one SQL statement, may wait for locks",
   }),
   idleInTransactionTimeout: variable(Schemas.duration, {
     name: "IDLE_IN_TRANSACTION_TIMEOUT",
