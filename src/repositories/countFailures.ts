@@ -36,16 +36,16 @@ const Count = Schema.Struct({ count: Schema.Number })
 /** Null where there are more attempts than a statement looks at that others wait for. */
 const CountOfFew = Schema.Struct({ count: orNull(Schema.Number) })
 
-/** Attempts of one count: 128 counts of a group look at 25,600 then, which takes some 10 ms. */
-const few = 200
-
 /** Both ends of the window are rounded as attempted_at was when it was stored. */
 const isRecent = (sql: SqlClient.SqlClient) =>
   sql.literal(`
     attempted_at >= (now() - make_interval(mins => minutes))::timestamptz(3)
     AND attempted_at <= now()::timestamptz(3)`)
 
-/** The number of the recent attempts that fail, of those that the index finds, if these are few. */
+/**
+ * The number of the recent attempts that fail, of those that the index finds, if these are at most 200:
+ * 128 counts of a group look at 25,600 then, which takes some 10 ms.
+ */
 const countOfFew = (
   sql: SqlClient.SqlClient,
   isFound: Statement.Fragment,
@@ -53,14 +53,14 @@ const countOfFew = (
 ) =>
   sql`(
     SELECT CASE
-      WHEN count(*) <= ${sql.literal(String(few))}
+      WHEN count(*) <= 200
       THEN (count(*) FILTER (WHERE ${isFailure}))::int
     END
     FROM (
       SELECT success, ip_address
       FROM public.login_attempts
       WHERE ${isFound} AND ${isRecent(sql)}
-      LIMIT ${sql.literal(String(few + 1))}
+      LIMIT 201
     ) AS found
   )`
 
