@@ -18,19 +18,25 @@ const brief = Duration.millis(10)
 /** How long a write that has a permit waits for a lock before it is others' turn. */
 const turn = Duration.millis(100)
 
+const inMilliseconds = (timeout: Duration.Duration) => `${Math.ceil(Duration.toMillis(timeout))}ms`
+
 /** Milliseconds are what PostgreSQL counts in, and none would be no bound. */
 const limits = { minimum: Duration.millis(1), maximum: turn }
 
-/** `lock_timeout` of the writes of a fiber; null is that of the session. */
+/**
+ * `lock_timeout` of the writes of a fiber, null that of the session. The one of first tries is the
+ * default, because it costs several kilobytes to provide another one.
+ */
 const LockTimeout = Context.Reference<string | null>("latchkey/database/LockTimeout", {
-  defaultValue: () => null,
+  defaultValue: () => inMilliseconds(brief),
 })
 
 const withLockTimeout = (timeout: Duration.Duration) => <A, E, R>(write: Effect.Effect<A, E, R>) =>
-  Effect.provideService(write, LockTimeout, `${Math.ceil(Duration.toMillis(timeout))}ms`)
+  Effect.provideService(write, LockTimeout, inMilliseconds(timeout))
 
-/** Has the statements of a write wait for a lock as short as a first try does. */
-export const briefly = withLockTimeout(brief)
+/** Has the statements of a write wait for locks as long as the session lets them. */
+export const asTheSession = <A, E, R>(write: Effect.Effect<A, E, R>) =>
+  Effect.provideService(write, LockTimeout, null)
 
 /** What `bounded` adds to the input of a statement. */
 export interface Bound {
@@ -61,8 +67,7 @@ export const lockTimeoutIs = (sql: SqlClient.SqlClient, lockTimeout: string | nu
   ) IS NOT NULL`
 
 /** The same for statements of groups, which leave out what they would have to wait for. */
-export const waitsBriefly = (sql: SqlClient.SqlClient) =>
-  lockTimeoutIs(sql, `${Duration.toMillis(brief)}ms`)
+export const waitsBriefly = (sql: SqlClient.SqlClient) => lockTimeoutIs(sql, inMilliseconds(brief))
 
 const isLockTimeout = (error: unknown): error is DatabaseUnavailable =>
   error instanceof DatabaseUnavailable && error.code === "55P03"
@@ -92,17 +97,17 @@ export const inTurns = ({ lockWaits, lockTimeout }: Bulkhead, key: string) =>
   })
 
 /**
- * Makes a function for writes that may have to wait for a lock, whose `first` try is brief. In a
- * transaction of the caller they wait as long as the session lets them.
+ * Makes a function for writes that may have to wait for a lock: after a brief `first` try they take
+ * turns. In a transaction of the caller they wait as long as the session lets them.
  */
 export const makeWaitFor = (sql: SqlClient.SqlClient) =>
   Effect.map(Bulkhead, (bulkhead) =>
   <A, E, R>(
     key: string,
     write: Effect.Effect<A, E | DatabaseUnavailable, R>,
-    first = briefly(write),
+    first = write,
   ) =>
     matchTransaction(sql, {
-      inside: () => write,
+      inside: () => asTheSession(write),
       outside: () => Effect.catchIf(first, isLockTimeout, () => inTurns(bulkhead, key)(write)),
     }))

@@ -11,7 +11,7 @@ import { Effect, Option, Predicate, Schema } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import * as Batcher from "../database/Batcher.ts"
 import { interpretErrors, isUndoneForARow } from "../database/Constraints.ts"
-import { briefly, makeWaitFor } from "../database/LockWaits.ts"
+import { makeWaitFor } from "../database/LockWaits.ts"
 import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 
 interface GroupCommit<Call, Row, E, IdempotencyKey> {
@@ -56,7 +56,7 @@ export const makeGroupCommit = Effect.fnUntraced(function* <Call, Row, E, Idempo
     sql,
     name,
     reads: false,
-    alone: (call) => briefly(alone(call)),
+    alone: (call) => alone(call),
     together: Effect.fnUntraced(function* (calls: ReadonlyArray<Call>) {
       const keyed = calls.map((call) => [key(call), call] as const)
       // After a lost connection nothing is repeated: the group may have been committed.
@@ -73,6 +73,6 @@ export const makeGroupCommit = Effect.fnUntraced(function* <Call, Row, E, Idempo
   const waitFor = yield* makeWaitFor(sql)
   return (call: Call, idempotencyKey?: IdempotencyKey) =>
     idempotencyKey === undefined
-      ? waitFor(lock(call), alone(call), inGroup(call))
+      ? waitFor(lock(call), Effect.suspend(() => alone(call)), inGroup(call))
       : waitFor(lock(call), alone(call, idempotencyKey))
 })

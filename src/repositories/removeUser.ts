@@ -6,7 +6,7 @@ import { orNull } from "../domain/orNull.ts"
 import { Effect, Option, Schema } from "effect"
 import { type SqlClient, type SqlError, SqlSchema } from "effect/sql"
 import { interpretErrors } from "../database/Constraints.ts"
-import { bounded, briefly, lockTimeoutIs, makeWaitFor } from "../database/LockWaits.ts"
+import { asTheSession, bounded, lockTimeoutIs, makeWaitFor } from "../database/LockWaits.ts"
 import { matchTransaction } from "../database/matchTransaction.ts"
 import { UserId, Version } from "../domain/User.ts"
 import { inTransaction } from "./transaction.ts"
@@ -78,8 +78,7 @@ export const makeRemoveUser = Effect.fnUntraced(function* (sql: SqlClient.SqlCli
   /** Gives none when there is no such user in one of the versions; null is any. */
   return (id: UserId, versions: ReadonlyArray<Version> | null) =>
     matchTransaction(sql, {
-      inside: () => remove(id, versions),
-      outside: () =>
-        waitFor(id, remove(id, versions, waitAsTheSession), briefly(remove(id, versions))),
+      inside: () => asTheSession(remove(id, versions)),
+      outside: () => waitFor(id, remove(id, versions, waitAsTheSession), remove(id, versions)),
     })
 })
