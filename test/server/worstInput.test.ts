@@ -22,10 +22,10 @@ import { isKnown, takesGzip } from "../../src/server/staticDocuments.ts"
 const size = 16 * 1024
 
 /**
- * Milliseconds. A parser that tries each way to divide its input needs ten times as many, or far more;
- * one that does not needs a hundredth of them or less.
+ * Milliseconds. A parser that tries each way to divide its input needs twice as many, or far more; one
+ * that does not needs a five-hundredth of them, and a fifth at most where the machine is busy.
  */
-const bound = 50
+const bound = 250
 
 /** Pieces that an input may consist of, again and again. */
 const pieces = [
