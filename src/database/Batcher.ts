@@ -16,7 +16,10 @@ export interface BatcherOptions<Call, A, E> {
   readonly sql: SqlClient.SqlClient
   /** What a trace calls a batch; it belongs to many requests, so it has a trace of its own. */
   readonly name: string
-  /** Whether calls only read, so that a statement is ended when all of its callers have gone. */
+  /**
+   * Whether calls only read: a statement is then ended when all of its callers have gone, and where one
+   * row is not what it should be, the calls of a batch are made one by one, so that it spoils its own.
+   */
   readonly reads: boolean
   /** One call as a statement of its own. */
   readonly alone: (call: Call) => Effect.Effect<A, E>
@@ -138,10 +141,12 @@ export const make = Effect.fnUntraced(function* <Call, A, E>(
         resume(exit)
       }))
 
-  const sendTogether = spanned(`${name}.batch`, together, (calls) => ({
-    root: true,
-    attributes: { calls: calls.length },
-  }))
+  const sendTogether = spanned(
+    `${name}.batch`,
+    (calls: ReadonlyArray<Call>) =>
+      reads ? Effect.catchDefect(together(calls), () => Effect.succeed([])) : together(calls),
+    (calls) => ({ root: true, attributes: { calls: calls.length } }),
+  )
 
   const answerMany = (batch: ReadonlyArray<Waiting<Call, A, E>>, done: () => void) =>
     Effect.onExit(sendTogether(batch.map(({ call }) => call)), (exit) =>

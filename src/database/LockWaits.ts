@@ -1,6 +1,6 @@
 /**
- * Waits for locks, kept to a part of the pool: while somebody holds a row for long,
- * those who need it wait, and everybody else finds a connection.
+ * Waits for locks, kept to a part of the pool: while somebody holds a row for long, those who need it
+ * wait, and everybody else finds a connection.
  *
  * Mostly there is nothing to wait for, so a write is first tried with a brief `lock_timeout`. One that
  * runs into it, by which PostgreSQL has undone it, waits in memory for a permit, and then for its lock
@@ -72,11 +72,8 @@ export const waitsBriefly = (sql: SqlClient.SqlClient) => lockTimeoutIs(sql, inM
 const isLockTimeout = (error: unknown): error is DatabaseUnavailable =>
   error instanceof DatabaseUnavailable && error.code === "55P03"
 
-/**
- * Carries out a write that will have to wait, or take long, a turn after the other until
- * `lockTimeout` is over; then it fails as the last turn did. Meant for outside of transactions.
- */
-export const inTurns = ({ lockWaits, lockTimeout }: Bulkhead, key: string) =>
+/** Tries a write a turn after the other until `lockTimeout` is over; then it fails as the last did. */
+const inTurns = ({ lockWaits, lockTimeout }: Bulkhead, key: string) =>
 <A, E, R>(
   write: Effect.Effect<A, E, R>,
 ): Effect.Effect<A, E, R> =>

@@ -125,12 +125,7 @@ const makeCountByUser = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
     name: "LoginAttemptRepository.countRecentFailures",
     reads: true,
     alone: (window: UserWindow) => countFewOfUser(window).pipe(retryRead(sql), interpretErrors()),
-    // A row that is not what it should be spoils only the count of its own user.
-    together: (windows) =>
-      Effect.catchDefect(
-        countEach(windows),
-        () => Effect.succeed(windows.map(() => Option.none())),
-      ),
+    together: countEach,
   })
 
   const countAll = (window: UserWindow) =>

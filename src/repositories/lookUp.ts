@@ -52,8 +52,6 @@ export const makeLookUp = <Key extends string, Row>(
     name,
     reads: true,
     alone: (key: Key) => findOne({ key }).pipe(retryRead(sql), interpretErrors()),
-    // A row that is not what it should be spoils only the look-up of itself.
-    together: (keys) =>
-      Effect.catchDefect(findEach(keys), () => Effect.succeed(keys.map(() => Option.none()))),
+    together: findEach,
   })
 }

@@ -283,6 +283,23 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("a batcher", (it)
       assertSent(yield* next, "alone", [6])
     }))
 
+  it.effect("makes the calls of a batch of reads one by one where a row spoils it", () =>
+    Effect.gen(function* () {
+      const { callEach, next, underWay } = yield* makeBusyBatcherOf(true)
+      const calls = yield* callEach([2, 3])
+      yield* succeed(underWay)
+      const batch = yield* next
+      assertSent(batch, "together", [2, 3])
+      yield* batch.end(Exit.die("a strange row"))
+      const [two, three] = [yield* next, yield* next]
+      assertSent(two, "alone", [2])
+      assertSent(three, "alone", [3])
+      yield* two.end(Exit.die("a strange row"))
+      yield* succeed(three)
+      assert.isTrue(Exit.hasDies(yield* Fiber.await(calls[0] ?? assert.fail("A call"))))
+      assert.strictEqual(yield* Fiber.join(calls[1] ?? assert.fail("A call")), answerTo(3))
+    }))
+
   it.effect("ends a read that waited and was sent alone when its caller has gone", () =>
     Effect.gen(function* () {
       const { call, interrupted, load, next, underWay } = yield* makeBusyBatcherOf(true)
