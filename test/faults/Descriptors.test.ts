@@ -4,12 +4,13 @@ import { connect, type Socket } from "node:net"
 import { eventually } from "../support/EmbeddedServer.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { makeClient } from "./support/Client.ts"
+import type { StartOptions } from "../support/Program.ts"
 import * as ServiceProcess from "./support/ServiceProcess.ts"
 import { answered } from "./support/Stage.ts"
 
 const startWith = Effect.fnUntraced(function* (
   variables: Record<string, string>,
-  options: ServiceProcess.StartOptions = {},
+  options: StartOptions = {},
 ) {
   const { connection } = yield* TestDatabase
   return yield* ServiceProcess.start(

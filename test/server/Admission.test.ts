@@ -1,8 +1,9 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Schedule } from "effect"
+import { Deferred, Duration, Effect, Fiber } from "effect"
 import { SqlClient } from "effect/sql"
 import { assertProblem } from "../support/answers.ts"
 import { call, get, post } from "../support/calls.ts"
+import { untilWaiting } from "../support/elsewhere.ts"
 import { eventually } from "../support/EmbeddedServer.ts"
 import { testService } from "../support/TestService.ts"
 
@@ -31,21 +32,6 @@ const holding = <A, E, R>(inner: Effect.Effect<A, E, R>) =>
     return result
   })
 
-/** Until this many requests wait for the table. */
-const waiting = (count: number) =>
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    yield* sql`
-      SELECT count(*)::int AS count
-      FROM pg_stat_activity
-      WHERE datname = current_database() AND wait_event_type = 'Lock'`.pipe(
-      Effect.repeat({
-        until: ([row]) => row?.["count"] === count,
-        schedule: Schedule.spaced("10 millis"),
-      }),
-    )
-  })
-
 describe("admission", () => {
   layer(testService({ maxRequestsInFlight: 2 }), { excludeTestServices: true })(
     "overload",
@@ -57,7 +43,7 @@ describe("admission", () => {
               concurrency: "unbounded",
             }),
           )
-          yield* waiting(2)
+          yield* untilWaiting(2)
           const refused = yield* get("/v1/users")
           assertProblem(refused, 503, "overloaded")
           assert.match(refused.headers["retry-after"] ?? "", /^[1-9]\d*$/)
@@ -86,7 +72,7 @@ describe("admission", () => {
           const answer = yield* holding(post("/v1/users", newUser()))
           assertProblem(answer, 503, "database-unavailable")
           assert.match(answer.headers["retry-after"] ?? "", /^[1-9]\d*$/)
-          yield* waiting(0)
+          yield* untilWaiting(0)
           // Each has as little time as the one before, which a busy machine may need for itself.
           yield* eventually(
             Effect.map(post("/v1/users", newUser()), ({ status }) => status === 201),

@@ -6,6 +6,7 @@ import { Effect, Fiber, Schedule } from "effect"
 const repository = new URL("../../", import.meta.url).pathname
 
 export interface Program {
+  readonly pid: number
   readonly signal: (name: Deno.Signal) => Effect.Effect<void>
   /** All that it wrote so far. */
   readonly output: () => string
@@ -70,6 +71,7 @@ export const start = Effect.fnUntraced(function* (
     Effect.promise(() => child.status),
   ).pipe(Effect.map(({ code }) => ({ code, output })))
   const program: Program = {
+    pid: child.pid,
     signal: (name) => kill(child.pid, name),
     output: () => output,
     said: (pattern) =>

@@ -60,13 +60,20 @@ export const serviceWith = Effect.fnUntraced(function* (
 })
 export type Service = Effect.Success<ReturnType<typeof serviceWith>>
 
-/** Waits until so many sessions of this database wait for a lock. */
-export const untilBlocked = (sessions: number) =>
-  SqlClient.SqlClient.use((sql) =>
-    eventually(Effect.map(
-      sql`
-        SELECT FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      ({ length }) => length >= sessions,
-    ))
+/** How many sessions of this database wait for a lock. */
+const sessionsWaiting = SqlClient.SqlClient.use((sql) =>
+  Effect.map(
+    sql`
+      SELECT FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    ({ length }) => length,
   )
+)
+
+/** Waits until so many sessions of this database, or more, wait for a lock. */
+export const untilBlocked = (sessions: number) =>
+  eventually(Effect.map(sessionsWaiting, (found) => found >= sessions))
+
+/** Waits until exactly so many do. */
+export const untilWaiting = (sessions: number) =>
+  eventually(Effect.map(sessionsWaiting, (found) => found === sessions))

@@ -31,7 +31,6 @@ describe("the service on its embedded server", () => {
 
       yield* signalServer(dataDir, "SIGKILL")
       assert.strictEqual((yield* service.ended).code, 1)
-      yield* service.outputEnded
       const [complaint = "", ...others] = complaintsIn(service.output())
       assert.include(
         complaint,
@@ -61,7 +60,6 @@ describe("the service on its embedded server", () => {
       yield* service.signal("SIGTERM")
       yield* signalServer(dataDir, "SIGTERM")
       assert.strictEqual((yield* service.ended).code, 0)
-      yield* service.outputEnded
       assert.deepStrictEqual(complaintsIn(service.output()), [])
     }).pipe(provided))
 

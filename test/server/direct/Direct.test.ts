@@ -6,6 +6,7 @@ import { atOnce, whileHeld } from "../../support/atOnce.ts"
 import { aNewUserId, aTokenBody, aUserBody } from "../../support/bodies.ts"
 import { call, get, post } from "../../support/calls.ts"
 import { keyedRoutes, targetOf } from "../../support/contractRoutes.ts"
+import { untilWaiting } from "../../support/elsewhere.ts"
 import { eventually } from "../../support/EmbeddedServer.ts"
 import { exchange, open, parseAnswers, rawRequest } from "../../support/RawSocket.ts"
 import { TestService, testService } from "../../support/TestService.ts"
@@ -20,16 +21,6 @@ const inFlight = Effect.map(
 
 const untilInFlight = (count: number) =>
   eventually(Effect.map(inFlight, (found) => found === count))
-
-/** Until this many sessions wait for a lock. */
-const untilWaiting = (count: number) =>
-  eventually(
-    SqlClient.SqlClient.use((sql) =>
-      sql`
-        SELECT FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'`
-    ).pipe(Effect.map(({ length }) => length === count)),
-  )
 
 const lockUsers = SqlClient.SqlClient.use((sql) => sql`LOCK TABLE users IN EXCLUSIVE MODE`)
 
