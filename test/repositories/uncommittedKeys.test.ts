@@ -172,19 +172,17 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })("a key unco
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const email = anEmail()
-        // Fails with those who wait, so that the transaction is rolled back.
-        const waiting = yield* Effect.gen(function* () {
+        const create = Effect.forkDetach(Effect.result(users.create(aUser({ email }))))
+        const waiting: Array<Effect.Success<typeof create>> = []
+        const rolledBack = yield* Effect.gen(function* () {
           yield* sql`
             INSERT INTO users (email, auth_provider, google_id)
             VALUES (${email}, 'google', ${aGoogleId()})`
-          const waiting = yield* Effect.forEach(
-            twenty,
-            () => Effect.forkDetach(Effect.result(users.create(aUser({ email })))),
-          )
+          for (const _ of twenty) waiting.push(yield* create)
           yield* blockedSession
-          return yield* Effect.fail(waiting)
+          return yield* Effect.fail("rolled back")
         }).pipe(sql.withTransaction, Effect.flip)
-        if (SqlError.isSqlError(waiting)) return yield* waiting
+        assert.strictEqual(rolledBack, "rolled back")
         const results = yield* Fiber.joinAll(waiting)
         assert.lengthOf(results.filter(({ _tag }) => _tag === "Success"), 1)
         assert.deepStrictEqual(tagsOfResults(results).sort(), ["EmailTaken", "done"])
