@@ -15,7 +15,7 @@ USER latchkey
 RUN deno install --frozen
 COPY --chown=latchkey migrations ./migrations
 COPY --chown=latchkey src ./src
-RUN deno cache --frozen src/serve.ts src/migrate.ts src/sandbox.ts
+RUN deno cache --frozen src/bin/serve.ts src/bin/migrate.ts src/bin/sandbox.ts
 
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \

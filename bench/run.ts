@@ -5,7 +5,7 @@ import { NodeServices } from "@effect/platform-node"
 import { Console, Effect, Layer, Result } from "effect"
 import { Command, Flag } from "effect/cli"
 import denoJson from "../deno.json" with { type: "json" }
-import { runMain } from "../src/runMain.ts"
+import { runMain } from "../src/process/runMain.ts"
 import * as Check from "./check.ts"
 import { chosen } from "./chosen.ts"
 import * as Conformance from "./conformance.ts"

@@ -9,22 +9,23 @@ import { closingWithin, TimeToClose } from "./background/closingWithin.ts"
 import { Fatal } from "./background/Fatal.ts"
 import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
 import * as Database from "./database/Database.ts"
-import { EmbeddedPostgres } from "./database/EmbeddedPostgres.ts"
+import { EmbeddedPostgres } from "./embedded/EmbeddedPostgres.ts"
 import { Migrator } from "./migrator/Migrator.ts"
-import { isReadOnly, ReadinessLayer, requireReady } from "./ReadinessLayer.ts"
-import { fitConnections, openFilesLimit } from "./openFiles.ts"
-import { LoginAttemptRepository } from "./repositories/LoginAttemptRepository.ts"
-import { RefreshTokenRepository } from "./repositories/RefreshTokenRepository.ts"
-import { UserRepository } from "./repositories/UserRepository.ts"
-import { ApiKeys } from "./server/ApiKeys.ts"
-import { developmentKeys } from "./server/DevelopmentKey.ts"
+import { isReadOnly, ReadinessLayer, requireReady } from "./operations/ReadinessLayer.ts"
+import { fitConnections, openFilesLimit } from "./config/openFiles.ts"
+import { LoginAttemptRepository } from "./repositories/loginAttempts/LoginAttemptRepository.ts"
+import { RefreshTokenRepository } from "./repositories/refreshTokens/RefreshTokenRepository.ts"
+import { UserRepository } from "./repositories/users/UserRepository.ts"
+import { ApiKeys } from "./operations/ApiKeys.ts"
+import { developmentKeys } from "./operations/DevelopmentKey.ts"
 import { makeCountdown } from "./server/drain.ts"
-import { Maintenance } from "./server/Maintenance.ts"
-import { Metrics } from "./server/Metrics.ts"
-import { Readiness } from "./server/Readiness.ts"
-import * as Retention from "./server/Retention.ts"
+import { Maintenance } from "./operations/Maintenance.ts"
+import { Metrics } from "./operations/Metrics.ts"
+import { Readiness } from "./operations/Readiness.ts"
+import * as Retention from "./operations/Retention.ts"
+import * as patches from "./runtime/patches.ts"
 import * as Server from "./server/Server.ts"
-import { loadApiKeys, Settings, type SettingsShape } from "./Settings.ts"
+import { loadApiKeys, Settings, type SettingsShape } from "./config/Settings.ts"
 import type { ThreadStart } from "./threads/messages.ts"
 import { metricsOfThreads } from "./threads/metricsOfThreads.ts"
 import { countThreads, shareOf } from "./threads/share.ts"
@@ -121,7 +122,7 @@ const Keys = Layer.unwrap(
 ).pipe(Layer.provide(NodeServices.layer))
 
 /** Threads have the same keys; the first one logs what becomes of them. */
-const KeysAgain = Layer.provide(Keys, Layer.succeed(References.MinimumLogLevel, "None"))
+const KeysQuiet = Layer.provide(Keys, Layer.succeed(References.MinimumLogLevel, "None"))
 
 const Repositories = Layer.mergeAll(
   UserRepository.layer,
@@ -133,9 +134,9 @@ const Repositories = Layer.mergeAll(
  * Two connections, one for a call and one for the schedule. More calls at once take turns on them,
  * one batch of rows each.
  */
-const MaintenanceBeside = Layer.provide(
+const MaintenancePool = Layer.provide(
   Maintenance.layer,
-  closingWithin("The pool of connections for clean-ups", Database.layerBeside(2)),
+  closingWithin("The pool of connections for clean-ups", Database.layerSecondPool(2)),
 )
 
 /** Only where it is asked for. */
@@ -151,7 +152,7 @@ const retention = (settings: SettingsShape) =>
   })
 
 /** Tells where the service listens, has threads join, and begins the stop of all. */
-const announcement = (threadCount: number) =>
+const startup = (threadCount: number) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       const { address } = yield* HttpServer.HttpServer
@@ -171,6 +172,7 @@ const announcement = (threadCount: number) =>
         `Listening on ${HttpServer.formatAddress(address)}` +
           (threadCount > 1 ? `, in ${threadCount} threads` : ""),
       )
+      yield* Effect.logInfo(patches.describe())
     }),
   )
 
@@ -207,13 +209,13 @@ export const layer = Layer.unwrap(
     yield* Effect.forEach(Option.toArray(fitted.warning), (warning) => Effect.logWarning(warning))
     const count = countThreads(fitted.settings, Deno.build.os)
     const settings = shareOf(fitted.settings, 0, count)
-    return Layer.merge(announcement(count), retention(settings)).pipe(
+    return Layer.merge(startup(count), retention(settings)).pipe(
       Layer.provide(
         Server.layer({ ...serverOptions(settings), sharing: count > 1 ? "first" : undefined }),
       ),
       Layer.provide([
         Repositories,
-        MaintenanceBeside,
+        MaintenancePool,
         ReadinessLayer,
         Keys,
         count > 1 ? metricsOfThreads(0, count) : Metrics.layer,
@@ -242,9 +244,9 @@ export const layerOfThread = ({ index, count, port, embedded }: ThreadStart) =>
         Layer.provide(Server.layer({ ...serverOptions(settings), port, sharing: "further" })),
         Layer.provide([
           Repositories,
-          MaintenanceBeside,
+          MaintenancePool,
           ReadinessLayer,
-          KeysAgain,
+          KeysQuiet,
           metricsOfThreads(index, count),
         ]),
         Layer.provide(client(settings, yield* connection)),

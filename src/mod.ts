@@ -45,7 +45,7 @@ export {
   Version,
   VersionMismatch,
 } from "./domain/User.ts"
-export { type Precondition, UserRepository } from "./repositories/UserRepository.ts"
+export { type Precondition, UserRepository } from "./repositories/users/UserRepository.ts"
 
 /** Refresh tokens. */
 export {
@@ -61,12 +61,13 @@ export {
   TokenHash,
   TokenHashTaken,
 } from "./domain/RefreshToken.ts"
-export { type ListOptions, RefreshTokenRepository } from "./repositories/RefreshTokenRepository.ts"
+export type { ListOptions } from "./repositories/refreshTokens/listRefreshTokens.ts"
+export { RefreshTokenRepository } from "./repositories/refreshTokens/RefreshTokenRepository.ts"
 
 /** Attempts to sign in. */
 export { LoginAttempt, LoginAttemptId } from "./domain/LoginAttempt.ts"
-export { type Origin } from "./repositories/countFailures.ts"
-export { LoginAttemptRepository } from "./repositories/LoginAttemptRepository.ts"
+export { type Origin } from "./repositories/loginAttempts/countLoginFailures.ts"
+export { LoginAttemptRepository } from "./repositories/loginAttempts/LoginAttemptRepository.ts"
 
 /** What any of the repositories may meet or take. */
 export { DatabaseUnavailable } from "./domain/DatabaseUnavailable.ts"
@@ -77,8 +78,8 @@ export { type Page, Place } from "./domain/Page.ts"
 export type { ConnectionParameters } from "./database/ConnectionParameters.ts"
 export * as Database from "./database/Database.ts"
 export { DatabaseUnreachable } from "./database/DatabaseUnreachable.ts"
-export * as DatabaseUrl from "./database/DatabaseUrl.ts"
-export { DatabaseUrlInvalid } from "./database/DatabaseUrlInvalid.ts"
+export * as DatabaseUrl from "./database/url/DatabaseUrl.ts"
+export { DatabaseUrlInvalid } from "./database/url/DatabaseUrlInvalid.ts"
 
 /** The HTTP API, for `HttpApiClient` and the like. */
 export { Api } from "./api/Api.ts"

@@ -4,7 +4,7 @@ import { Effect, FileSystem } from "effect"
 import { OpenApi } from "effect/http-api"
 import denoJson from "../deno.json" with { type: "json" }
 import { Api } from "../src/api/Api.ts"
-import { variables } from "../src/Config.ts"
+import { variables } from "../src/config/Config.ts"
 import * as mod from "../src/mod.ts"
 import { contractRoutes } from "./support/contractRoutes.ts"
 
@@ -106,8 +106,14 @@ it.effect("the README and SECURITY.md name only problems, errors and files that 
       assert.isTrue(name in mod || name === "Redacted", name)
     }
     const fs = yield* FileSystem.FileSystem
+    const others = yield* Effect.forEach(
+      ["CONTRIBUTING.md", "docs/architecture.md", "docs/performance.md"],
+      read,
+    )
     const files = [
-      ...`${readme}${security}`.matchAll(/`((?:src|migrations|test)\/[\w./-]+)`/g),
+      ...`${readme}${security}${others.join("")}`.matchAll(
+        /`((?:src|migrations|test)\/[\w./-]+)`/g,
+      ),
       ...readme.matchAll(/\]\(((?!https?:)[^)#]+)\)/g),
     ]
     assert.isAbove(files.length, 8)
@@ -136,12 +142,12 @@ it.effect("the README's limits on lengths are those of the API", () =>
 it.effect("Deno's version is the same wherever it is named", () =>
   Effect.gen(function* () {
     const versions = yield* Effect.forEach(
-      ["README.md", "Dockerfile", ".ci/run"],
+      ["README.md", "CONTRIBUTING.md", "Dockerfile", ".ci/run"],
       (file) =>
         Effect.map(
           read(file),
           (text) =>
-            [...text.matchAll(/deno(?:@|:bin-|_version=)(\d+\.\d+\.\d+)/g)]
+            [...text.matchAll(/[Dd]eno(?:@|:bin-|_version=| )(\d+\.\d+\.\d+)/g)]
               .map(([, version]) => version),
         ),
     )

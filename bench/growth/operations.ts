@@ -5,7 +5,7 @@
 import { DateTime } from "effect"
 import { Place } from "../../src/domain/Page.ts"
 import { Uuid } from "../../src/domain/Uuid.ts"
-import { toPageJson } from "../../src/server/cursors.ts"
+import { toPageJson } from "../../src/server/handlers/cursors.ts"
 import { addedBy, prepareTokens, type Size, userId } from "../data.ts"
 import { type Context, get, type Operation, pick, post, single, users } from "../operations.ts"
 

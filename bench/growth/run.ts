@@ -6,7 +6,7 @@ import { NodeServices } from "@effect/platform-node"
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import denoJson from "../../deno.json" with { type: "json" }
-import { runMain } from "../../src/runMain.ts"
+import { runMain } from "../../src/process/runMain.ts"
 import { cache, contestants } from "../contestants.ts"
 import { Database } from "../Database.ts"
 import { cleanUp, type Size } from "../data.ts"

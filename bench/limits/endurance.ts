@@ -3,7 +3,7 @@
  * mix at full load. It is bounded if the second half needs no more than the first.
  */
 import { Console, Effect, Fiber, Layer, Schedule } from "effect"
-import { runMain } from "../../src/runMain.ts"
+import { runMain } from "../../src/process/runMain.ts"
 import { cache, contestants } from "../contestants.ts"
 import { Database } from "../Database.ts"
 import { fill, functions, prepareTokens, sizeOf } from "../data.ts"

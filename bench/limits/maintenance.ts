@@ -3,7 +3,7 @@
  */
 import { Console, Effect, Fiber } from "effect"
 import { SqlClient } from "effect/sql"
-import { runMain } from "../../src/runMain.ts"
+import { runMain } from "../../src/process/runMain.ts"
 import { Bench, load, requestOf } from "./Bench.ts"
 
 const rows = 1_000_000

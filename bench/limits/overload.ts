@@ -6,7 +6,7 @@
  */
 import { Console, Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { runMain } from "../../src/runMain.ts"
+import { runMain } from "../../src/process/runMain.ts"
 import { median, table } from "../report.ts"
 import { Bench, load, requestOf } from "./Bench.ts"
 

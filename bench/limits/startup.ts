@@ -4,7 +4,7 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { Console, Effect, FileSystem } from "effect"
-import { runMain } from "../../src/runMain.ts"
+import { runMain } from "../../src/process/runMain.ts"
 import { cache, type Contestant, contestants } from "../contestants.ts"
 import { Database } from "../Database.ts"
 import { Failure } from "../Failure.ts"

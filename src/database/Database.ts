@@ -14,7 +14,7 @@ import type { ConnectionParameters } from "./ConnectionParameters.ts"
 import * as ConnectionPool from "./ConnectionPool.ts"
 import { codeOf } from "./Constraints.ts"
 import * as Unreachable from "./DatabaseUnreachable.ts"
-import * as PatientSocket from "./PatientSocket.ts"
+import * as ResponseTimeoutSocket from "./ResponseTimeoutSocket.ts"
 import * as SessionSettings from "./SessionSettings.ts"
 
 export interface DatabaseOptions extends SessionSettings.Timeouts {
@@ -125,7 +125,7 @@ const patientStream = (
   { connection, statementTimeout }: DatabaseOptions,
   { ssl }: PgClient.PgPoolConfig,
 ): PgClient.PgPoolConfig["stream"] =>
-  statementTimeout && (() => PatientSocket.open({ ...connection, ssl }, statementTimeout))
+  statementTimeout && (() => ResponseTimeoutSocket.open({ ...connection, ssl }, statementTimeout))
 
 /** Without a bound on waits for locks, one on statements bounds them. */
 const bulkheadOf = ({ maxConnections, lockTimeout, statementTimeout }: DatabaseOptions) =>
@@ -186,7 +186,7 @@ export const layer = (
  * Another pool, to the same server and with the same settings, for work that must not use up the
  * connections of the first. They are opened when they are needed and closed after a minute without use.
  */
-export const layerBeside = (
+export const layerSecondPool = (
   maxConnections: number,
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, never, ConnectionSource> =>
   PgClient.layerFrom(

@@ -10,7 +10,7 @@ import { Clock, Context, Duration, Effect } from "effect"
 import type { SqlClient } from "effect/sql"
 import { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { Bulkhead } from "./Bulkhead.ts"
-import { matchTransaction } from "./matchTransaction.ts"
+import { whenInTransaction } from "./transactions.ts"
 
 /** How long a first try waits for a lock: it may hold up other calls, and a connection. */
 const brief = Duration.millis(10)
@@ -104,7 +104,7 @@ export const makeWaitFor = (sql: SqlClient.SqlClient) =>
     write: Effect.Effect<A, E | DatabaseUnavailable, R>,
     first = write,
   ) =>
-    matchTransaction(sql, {
+    whenInTransaction(sql, {
       inside: () => asTheSession(write),
       outside: () => Effect.catchIf(first, isLockTimeout, () => inTurns(bulkhead, key)(write)),
     }))

@@ -3,7 +3,7 @@
  */
 import { Option, Result, Schema, SchemaGetter, SchemaTransformation } from "effect"
 import { NetAddress } from "effect/net"
-import { parsed } from "./parsed.ts"
+import { fromParser } from "../schema/fromParser.ts"
 
 /** IPv4 in its only form, as nearly all addresses are: nothing has to be taken apart. */
 const canonicalIpv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
@@ -26,7 +26,7 @@ const Canonical = Schema.String.pipe(Schema.brand("IpAddress"))
 /** An address as input, in any usual spelling. */
 export const IpAddress = Schema.String.pipe(
   Schema.decodeTo(Canonical, {
-    decode: parsed(
+    decode: fromParser(
       canonical,
       "Expected one IPv4 or IPv6 address without port, zone or prefix length",
     ),

@@ -5,9 +5,8 @@ import { Schema } from "effect"
 import { Model } from "effect/schema"
 import { Email, StoredEmail } from "./Email.ts"
 import { IpAddress, StoredIpAddress } from "./IpAddress.ts"
-import { nullByDefault } from "./nullByDefault.ts"
-import { orNull } from "./orNull.ts"
-import { boundedText } from "./Text.ts"
+import { nullable, optionalAsNull } from "../schema/nullable.ts"
+import { boundedText } from "../schema/Text.ts"
 import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
 import { StoredUserId, UserId } from "./User.ts"
 import { UserAgent } from "./UserAgent.ts"
@@ -22,16 +21,16 @@ const StoredLoginAttemptId = StoredUuid.pipe(Schema.brand("LoginAttemptId"))
 export class LoginAttempt extends Model.Class<LoginAttempt>("LoginAttempt")({
   id: Model.GeneratedByDb(StoredLoginAttemptId),
   userId: Model.Field({
-    select: orNull(StoredUserId),
-    insert: nullByDefault(UserId),
-    json: orNull(StoredUserId),
+    select: nullable(StoredUserId),
+    insert: optionalAsNull(UserId),
+    json: nullable(StoredUserId),
   }),
   email: Model.Field({ select: StoredEmail, insert: Email, json: StoredEmail }),
   ipAddress: Model.Field({ select: StoredIpAddress, insert: IpAddress, json: StoredIpAddress }),
   userAgent: Model.Field({
-    select: orNull(Schema.String),
-    insert: nullByDefault(UserAgent),
-    json: orNull(Schema.String),
+    select: nullable(Schema.String),
+    insert: optionalAsNull(UserAgent),
+    json: nullable(Schema.String),
   }),
   success: Model.Field({
     select: Schema.Boolean,
@@ -39,9 +38,9 @@ export class LoginAttempt extends Model.Class<LoginAttempt>("LoginAttempt")({
     json: Schema.Boolean,
   }),
   failureReason: Model.Field({
-    select: orNull(Schema.String),
-    insert: nullByDefault(boundedText(256)),
-    json: orNull(Schema.String),
+    select: nullable(Schema.String),
+    insert: optionalAsNull(boundedText(256)),
+    json: nullable(Schema.String),
   }),
   attemptedAt: Model.Field({ select: StoredTimestamp, json: Timestamp }),
 }) {}

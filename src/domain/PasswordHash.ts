@@ -2,7 +2,7 @@
  * What a password hasher returned, in whatever format; never interpreted, and never printed.
  */
 import { Redacted, Schema, SchemaGetter } from "effect"
-import { boundedText, isBoundedText } from "./Text.ts"
+import { boundedText, isBoundedText } from "../schema/Text.ts"
 
 type Hash = Redacted.Redacted<string>
 

@@ -4,9 +4,8 @@
 import { DateTime, Effect, Schema } from "effect"
 import { Model } from "effect/schema"
 import { IpAddress, StoredIpAddress } from "./IpAddress.ts"
-import { nullByDefault } from "./nullByDefault.ts"
-import { orNull } from "./orNull.ts"
-import { boundedText } from "./Text.ts"
+import { nullable, optionalAsNull } from "../schema/nullable.ts"
+import { boundedText } from "../schema/Text.ts"
 import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
 import { StoredUserId, UserId } from "./User.ts"
 import { UserAgent } from "./UserAgent.ts"
@@ -38,22 +37,22 @@ export class RefreshToken extends Model.Class<RefreshToken>("RefreshToken")({
   }),
   createdAt: Model.Field({ select: StoredTimestamp, json: Timestamp }),
   revokedAt: Model.Field({
-    select: orNull(StoredTimestamp),
-    update: orNull(Timestamp),
-    json: orNull(Timestamp),
+    select: nullable(StoredTimestamp),
+    update: nullable(Timestamp),
+    json: nullable(Timestamp),
   }),
   userAgent: Model.Field({
-    select: orNull(Schema.String),
-    insert: nullByDefault(UserAgent),
-    json: orNull(Schema.String),
+    select: nullable(Schema.String),
+    insert: optionalAsNull(UserAgent),
+    json: nullable(Schema.String),
   }),
   ipAddress: Model.Field({
-    select: orNull(StoredIpAddress),
-    insert: nullByDefault(IpAddress),
-    json: orNull(StoredIpAddress),
+    select: nullable(StoredIpAddress),
+    insert: optionalAsNull(IpAddress),
+    json: nullable(StoredIpAddress),
   }),
   /** The token that replaced this one; null unless it was rotated. */
-  successorId: Model.Field({ select: orNull(StoredRefreshTokenId) }),
+  successorId: Model.Field({ select: nullable(StoredRefreshTokenId) }),
   /** Whether the token was valid by the database's clock when the row was read. */
   wasValid: Model.Field({ select: Schema.Boolean }),
 }) {

@@ -2,7 +2,7 @@
  * Instants, in JSON and in rows.
  */
 import { DateTime, Option, Schema, SchemaGetter } from "effect"
-import { parsed } from "./parsed.ts"
+import { fromParser } from "../schema/fromParser.ts"
 
 // RFC 3339, 5.6. Leap seconds are left out: neither JavaScript nor PostgreSQL can give one back.
 const pattern =
@@ -41,7 +41,7 @@ const parse = (input: string): Option.Option<DateTime.Utc> => {
  */
 export const Timestamp = Schema.String.annotate({ format: "date-time" }).pipe(
   Schema.decodeTo(Schema.DateTimeUtc, {
-    decode: parsed(parse, "Expected an RFC 3339 date and time with an offset, years 1 to 9999"),
+    decode: fromParser(parse, "Expected an RFC 3339 date and time with an offset, years 1 to 9999"),
     encode: SchemaGetter.transform(DateTime.formatIso),
   }),
 )
@@ -49,7 +49,7 @@ export const Timestamp = Schema.String.annotate({ format: "date-time" }).pipe(
 /** An instant in a row; what `infinity` becomes is none. Every row has two or more of them. */
 export const StoredTimestamp = Schema.Date.pipe(
   Schema.decodeTo(Schema.DateTimeUtc, {
-    decode: parsed(
+    decode: fromParser(
       (date: Date) =>
         Number.isNaN(date.getTime()) ? Option.none() : Option.some(DateTime.fromDateUnsafe(date)),
       "Expected a finite instant",

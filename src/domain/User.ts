@@ -4,10 +4,9 @@
 import { Effect, Schema } from "effect"
 import { Model } from "effect/schema"
 import { Email, StoredEmail } from "./Email.ts"
-import { nullByDefault } from "./nullByDefault.ts"
-import { orNull } from "./orNull.ts"
+import { nullable, optionalAsNull } from "../schema/nullable.ts"
 import { PasswordHash, StoredPasswordHash } from "./PasswordHash.ts"
-import { boundedText } from "./Text.ts"
+import { boundedText } from "../schema/Text.ts"
 import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
 import { StoredUuid, Uuid } from "./Uuid.ts"
 
@@ -36,7 +35,7 @@ export const Version = Schema.String.pipe(Schema.brand("Version"))
 export type Version = typeof Version.Type
 
 /** A column that always has a value. What is read is not held against the rules of input again. */
-const required = <Input extends Schema.Top, Stored extends Schema.Top>(
+const requiredField = <Input extends Schema.Top, Stored extends Schema.Top>(
   input: Input,
   stored: Stored,
 ) =>
@@ -48,7 +47,7 @@ const required = <Input extends Schema.Top, Stored extends Schema.Top>(
   })
 
 /** A column that may be null: absent and null mean the same on insert, null clears on update. */
-const nullable = <
+const nullableField = <
   Input extends Schema.Top & Schema.WithoutConstructorDefault,
   Stored extends Schema.Top,
 >(
@@ -56,10 +55,10 @@ const nullable = <
   stored: Stored,
 ) =>
   Model.Field({
-    select: orNull(stored),
-    insert: nullByDefault(input),
-    update: Schema.optionalKey(orNull(input)),
-    json: orNull(stored),
+    select: nullable(stored),
+    insert: optionalAsNull(input),
+    update: Schema.optionalKey(nullable(input)),
+    json: nullable(stored),
   })
 
 /**
@@ -72,15 +71,15 @@ const nullable = <
  */
 export class User extends Model.Class<User>("User")({
   id: Model.GeneratedByDb(StoredUserId),
-  email: required(Email, StoredEmail),
-  fullName: nullable(FullName, Schema.String),
+  email: requiredField(Email, StoredEmail),
+  fullName: nullableField(FullName, Schema.String),
   passwordHash: Model.Field({
-    select: orNull(StoredPasswordHash),
-    insert: nullByDefault(PasswordHash),
-    update: Schema.optionalKey(orNull(PasswordHash)),
+    select: nullable(StoredPasswordHash),
+    insert: optionalAsNull(PasswordHash),
+    update: Schema.optionalKey(nullable(PasswordHash)),
   }),
-  authProvider: required(AuthProvider, AuthProvider),
-  googleId: nullable(GoogleId, StoredGoogleId),
+  authProvider: requiredField(AuthProvider, AuthProvider),
+  googleId: nullableField(GoogleId, StoredGoogleId),
   isActive: Model.Field({
     select: Schema.Boolean,
     insert: Schema.Boolean.pipe(

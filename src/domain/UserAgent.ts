@@ -2,7 +2,7 @@
  * What a client says it is.
  */
 import { Schema, SchemaTransformation } from "effect"
-import { Text } from "./Text.ts"
+import { Text } from "../schema/Text.ts"
 
 /** In characters. */
 const maximum = 1024

@@ -25,6 +25,9 @@ export const path = Path.Path.use((path) =>
   Effect.orDie(path.fromFileUrl(new URL("../../migrations", import.meta.url)))
 )
 
+/** What all migrations together make, generated for reviews. */
+const sum = "schema.sql"
+
 /** Every migration of a directory by ascending number. Files that are not `.sql` are left alone. */
 export const read = Effect.fn("MigrationDirectory.read")(
   function* (directory: string) {
@@ -32,7 +35,7 @@ export const read = Effect.fn("MigrationDirectory.read")(
     const path = yield* Path.Path
     const names = yield* fs.readDirectory(directory)
     const files = yield* Effect.forEach(
-      names.filter((name) => name.endsWith(".sql")),
+      names.filter((name) => name.endsWith(".sql") && name !== sum),
       (name) =>
         Effect.flatMap(
           fs.readFile(path.join(directory, name)),

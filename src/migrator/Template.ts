@@ -28,7 +28,7 @@ const transactional = (latest: string) =>
 -- - build indexes in a file of their own: new NAME --concurrently;
 -- - drop or rename what the version before still uses in a later migration.
 --
--- If code that knows only the migrations up to ${latest} works with the result, say so with the line
+-- If code that knows only the migrations up to ${latest} works with the result, add the header
 -- "compatible-with: ${latest}" behind two dashes. Once it has landed, this file is never edited.
 
 `

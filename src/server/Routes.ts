@@ -7,8 +7,8 @@ import { Admission } from "../api/Admission.ts"
 import { Api } from "../api/Api.ts"
 import { Authorization, RequiredScope } from "../api/Authorization.ts"
 import type { Scope } from "../domain/ApiKey.ts"
-import type { DirectRoute } from "./direct/DirectRoute.ts"
-import { documentPaths } from "./Documentation.ts"
+import type { FastRoute } from "./fastPath/FastRoute.ts"
+import { documentPaths } from "./docs/Documentation.ts"
 import { makeRouteTable, type Match } from "./RouteTable.ts"
 
 /** How the router reads paths: nothing but what they say. */
@@ -31,7 +31,7 @@ export interface Route {
   readonly isAdmitted: boolean
   readonly takesBody: boolean
   /** The short way to its handler, if it has one. */
-  readonly direct: DirectRoute | undefined
+  readonly fast: FastRoute | undefined
 }
 
 /** What a request is for, and the parts of its target where they can be read in one way only. */
@@ -48,7 +48,7 @@ export interface Routes {
 
 const endpoints = Object.values(Api.groups).flatMap((group) => Object.values(group.endpoints))
 
-const describe = (direct: ReadonlyArray<DirectRoute>): ReadonlyArray<Route> => [
+const describe = (fast: ReadonlyArray<FastRoute>): ReadonlyArray<Route> => [
   ...endpoints.map(({ method, path, middlewares, annotations, payload }): Route => ({
     method,
     path,
@@ -56,7 +56,7 @@ const describe = (direct: ReadonlyArray<DirectRoute>): ReadonlyArray<Route> => [
     scope: Context.getOption(annotations, RequiredScope),
     isAdmitted: middlewares.has(Admission),
     takesBody: payload.size > 0,
-    direct: direct.find((route) => route.method === method && route.path === path),
+    fast: fast.find((route) => route.method === method && route.path === path),
   })),
   ...documentPaths.map((path): Route => ({
     method: "GET",
@@ -65,13 +65,13 @@ const describe = (direct: ReadonlyArray<DirectRoute>): ReadonlyArray<Route> => [
     scope: Option.none(),
     isAdmitted: false,
     takesBody: false,
-    direct: undefined,
+    fast: undefined,
   })),
 ]
 
 /** The routes of the API and of the documents that describe it. */
-export const makeRoutes = (direct: ReadonlyArray<DirectRoute>): Routes => {
-  const routes = describe(direct)
+export const makeRoutes = (fast: ReadonlyArray<FastRoute>): Routes => {
+  const routes = describe(fast)
   const router = FindMyWay.make<Route>(routerConfig)
   for (const route of routes) router.on(route.method, `/${route.path.slice(1)}`, route)
   const methods = [...new Set(routes.map(({ method }) => method))]

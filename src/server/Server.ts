@@ -10,31 +10,37 @@ import { Api } from "../api/Api.ts"
 import { LoginAttemptsApi } from "../api/LoginAttemptsApi.ts"
 import { RefreshTokensApi } from "../api/RefreshTokensApi.ts"
 import { UsersApi } from "../api/UsersApi.ts"
-import { AdmissionLayer } from "./AdmissionLayer.ts"
-import { ApiKeys } from "./ApiKeys.ts"
-import { AuthorizationLayer } from "./AuthorizationLayer.ts"
-import { CommonProblemsLayer } from "./CommonProblemsLayer.ts"
-import { Connections } from "./Connections.ts"
-import * as Direct from "./direct/Direct.ts"
-import { directRoutes } from "./direct/DirectRoute.ts"
-import { Documentation } from "./Documentation.ts"
+import { AdmissionLayer } from "./routed/AdmissionLayer.ts"
+import { ApiKeys } from "../operations/ApiKeys.ts"
+import { AuthorizationLayer } from "./routed/AuthorizationLayer.ts"
+import { CommonProblemsLayer } from "./routed/CommonProblemsLayer.ts"
+import { Connections } from "./listener/Connections.ts"
+import * as FastPath from "./fastPath/FastPath.ts"
+import { fastRoutes } from "./fastPath/FastRoute.ts"
+import { Documentation } from "./docs/Documentation.ts"
 import { drain, makeCountdown } from "./drain.ts"
 import { dispatch } from "./dispatch.ts"
 import { makeGate } from "./gate.ts"
-import { HealthHandlers } from "./HealthHandlers.ts"
-import { InFlight } from "./InFlight.ts"
-import { keepAccepting } from "./keepAccepting.ts"
-import { listenFailed } from "./ListenFailed.ts"
-import { LoginAttemptsHandlers, makeLoginAttemptsHandlers } from "./LoginAttemptsHandlers.ts"
-import { MaintenanceHandlers } from "./MaintenanceHandlers.ts"
-import { ProblemResponses } from "./ProblemResponses.ts"
-import { makeRefreshTokensHandlers, RefreshTokensHandlers } from "./RefreshTokensHandlers.ts"
-import { answerMalformedRequests } from "./malformedRequests.ts"
-import { spanOfRefusal, withoutPlatformSpans } from "./requestSpan.ts"
-import { limitResponseTime } from "./responseTimeout.ts"
+import { HealthHandlers } from "./handlers/HealthHandlers.ts"
+import { InFlight } from "../operations/InFlight.ts"
+import { keepAccepting } from "../runtime/keepAccepting.ts"
+import { listenFailed } from "./listener/ListenFailed.ts"
+import {
+  LoginAttemptsHandlers,
+  makeLoginAttemptsHandlers,
+} from "./handlers/LoginAttemptsHandlers.ts"
+import { MaintenanceHandlers } from "./handlers/MaintenanceHandlers.ts"
+import { ProblemResponses } from "./routed/ProblemResponses.ts"
+import {
+  makeRefreshTokensHandlers,
+  RefreshTokensHandlers,
+} from "./handlers/RefreshTokensHandlers.ts"
+import { answerMalformedRequests } from "./listener/malformedRequests.ts"
+import { spanOfRefusal, withoutPlatformSpans } from "./routed/requestSpan.ts"
+import { limitResponseTime } from "./listener/responseTimeout.ts"
 import { makeRoutes, routerConfig } from "./Routes.ts"
-import { keepConnectionsSteady } from "./steadyConnections.ts"
-import { makeUsersHandlers, UsersHandlers } from "./UsersHandlers.ts"
+import { patchConnectionList } from "../runtime/denoConnectionList.ts"
+import { makeUsersHandlers, UsersHandlers } from "./handlers/UsersHandlers.ts"
 
 export interface ServerOptions {
   readonly host: string
@@ -83,11 +89,11 @@ const Routes = Layer.mergeAll(
 )
 
 /** Those that most requests are for. */
-const makeDirectRoutes = Effect.gen(function* () {
+const makeFastRoutes = Effect.gen(function* () {
   return [
-    ...directRoutes(UsersApi, yield* makeUsersHandlers),
-    ...directRoutes(RefreshTokensApi, yield* makeRefreshTokensHandlers),
-    ...directRoutes(LoginAttemptsApi, yield* makeLoginAttemptsHandlers),
+    ...fastRoutes(UsersApi, yield* makeUsersHandlers),
+    ...fastRoutes(RefreshTokensApi, yield* makeRefreshTokensHandlers),
+    ...fastRoutes(LoginAttemptsApi, yield* makeLoginAttemptsHandlers),
   ]
 })
 
@@ -152,12 +158,12 @@ const serve = Effect.fnUntraced(function* (
     Effect.sync(() => limitResponseTime(server, options.responseTimeout)),
     (stop) => Effect.sync(stop),
   )
-  const routes = makeRoutes(isTraced ? [] : yield* makeDirectRoutes)
+  const routes = makeRoutes(isTraced ? [] : yield* makeFastRoutes)
   answerMalformedRequests(server, connections)
   dispatch(server, {
     connections,
     gate: makeGate({ routes, keys, inFlight, bodyLimit: options.bodyLimit }),
-    direct: yield* Direct.make,
+    fastPath: yield* FastPath.make,
     router: yield* makeRouter,
     onRefusal: (request, status) => {
       if (isTraced) runFork(spanOfRefusal(request, status))
@@ -165,7 +171,7 @@ const serve = Effect.fnUntraced(function* (
   })
   const listening = yield* listen(server, options)
   yield* Effect.acquireRelease(
-    Effect.sync(() => keepConnectionsSteady(server)),
+    Effect.sync(() => patchConnectionList(server)),
     (stop) => Effect.sync(() => stop?.()),
   )
   yield* Effect.addFinalizer(() =>

@@ -4,7 +4,7 @@
 import { Option } from "effect"
 import { Forbidden, Unauthorized } from "../api/problems.ts"
 import type { Scope } from "../domain/ApiKey.ts"
-import { type ApiKeys, mayUse } from "./ApiKeys.ts"
+import { type ApiKeys, mayUse } from "../operations/ApiKeys.ts"
 
 export const unauthorized = new Unauthorized({})
 export const forbidden = new Forbidden({})

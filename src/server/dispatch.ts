@@ -3,17 +3,17 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import { ExpectationFailed } from "../api/problems.ts"
-import type { Connections } from "./Connections.ts"
-import type { Direct } from "./direct/Direct.ts"
+import type { Connections } from "./listener/Connections.ts"
+import type { FastPath } from "./fastPath/FastPath.ts"
 import { type Gate, isAnswer } from "./gate.ts"
-import { type Answer, problemAnswer, send } from "./problemAnswer.ts"
+import { type Answer, problemResponse, send } from "./problems/problemResponse.ts"
 import { announcedLength } from "./requestBody.ts"
 
 export interface Handling {
   readonly connections: Connections
   readonly gate: Gate
   /** None where every request is to go through the router. */
-  readonly direct: Direct | undefined
+  readonly fastPath: FastPath | undefined
   readonly router: (request: IncomingMessage, response: ServerResponse) => void
   /** Told of requests that were refused before they reached either. */
   readonly onRefusal: (request: IncomingMessage, status: number) => void
@@ -22,11 +22,11 @@ export interface Handling {
 /** Bytes of a body that are read so that its connection can be kept, though nobody wants them. */
 const worthReading = 16 * 1024
 
-const expectationFailed = problemAnswer(new ExpectationFailed({}))
+const expectationFailed = problemResponse(new ExpectationFailed({}))
 
 /** Answers the requests of a server. */
 export const dispatch = (server: Server, handling: Handling) => {
-  const { connections, gate, direct, router, onRefusal } = handling
+  const { connections, gate, fastPath, router, onRefusal } = handling
 
   const refuse = (request: IncomingMessage, response: ServerResponse, answer: Answer) => {
     const unread = request.headers.expect === undefined
@@ -42,7 +42,7 @@ export const dispatch = (server: Server, handling: Handling) => {
     const passed = gate(request)
     if (isAnswer(passed)) return refuse(request, response, passed)
     if (awaitsContinue) response.writeContinue()
-    if (direct?.(passed, request, response)) return
+    if (fastPath?.(passed, request, response)) return
     router(request, response)
   }
 

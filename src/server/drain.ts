@@ -9,7 +9,8 @@
 import type { Server } from "node:http"
 import { Server as Listener } from "node:net"
 import { Clock, Duration, Effect } from "effect"
-import type { Connections } from "./Connections.ts"
+import { arrivals } from "../runtime/arrivals.ts"
+import type { Connections } from "./listener/Connections.ts"
 
 export interface DrainOptions {
   /** How long connections are let go one by one. */
@@ -17,11 +18,6 @@ export interface DrainOptions {
   /** What is left of the time for the whole stop. */
   readonly timeToStop: Effect.Effect<Duration.Duration>
 }
-
-/** Until what has arrived on connections is read: two turns of the event loop, the first may be half. */
-export const arrivals = Effect.callback<void>((resume) => {
-  setImmediate(() => setImmediate(() => resume(Effect.void)))
-})
 
 /** What is left of a time that begins to run when it is first asked for. */
 export const makeCountdown = (total: Duration.Duration): Effect.Effect<Duration.Duration> => {

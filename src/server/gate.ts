@@ -8,10 +8,10 @@
 import type { IncomingMessage } from "node:http"
 import { ByteSize, Option } from "effect"
 import { InvalidRequest, MethodNotAllowed, NotFound, Overloaded } from "../api/problems.ts"
-import type { ApiKeys } from "./ApiKeys.ts"
+import type { ApiKeys } from "../operations/ApiKeys.ts"
 import { bearerOf, forbidden, refuseCaller, unauthorized } from "./authorize.ts"
-import type { InFlight } from "./InFlight.ts"
-import { type Answer, problemAnswer } from "./problemAnswer.ts"
+import type { InFlight } from "../operations/InFlight.ts"
+import { type Answer, problemResponse } from "./problems/problemResponse.ts"
 import { refuseBody } from "./requestBody.ts"
 import { refuseHeaders } from "./requestHeaders.ts"
 import { normalizeTarget, toOriginForm } from "./requestTarget.ts"
@@ -30,13 +30,13 @@ export type Gate = (request: IncomingMessage) => Found | Answer
 
 export const isAnswer = (passed: Found | Answer): passed is Answer => "status" in passed
 
-const notFound = problemAnswer(new NotFound({}))
-const badPath = problemAnswer(
+const notFound = problemResponse(new NotFound({}))
+const badPath = problemResponse(
   new InvalidRequest({ errors: [{ path: "path", message: "Expected UTF-8 in percent-encoding" }] }),
 )
-const overloaded = problemAnswer(new Overloaded({}))
+const overloaded = problemResponse(new Overloaded({}))
 const callers = new Map(
-  [unauthorized, forbidden].map((problem) => [problem, problemAnswer(problem)]),
+  [unauthorized, forbidden].map((problem) => [problem, problemResponse(problem)]),
 )
 
 export const makeGate = ({ routes, keys, inFlight, bodyLimit }: GateOptions): Gate => {
@@ -52,7 +52,7 @@ export const makeGate = ({ routes, keys, inFlight, bodyLimit }: GateOptions): Ga
     const methods = routes.methodsAt(target.value)
     return methods.length === 0
       ? notFound
-      : problemAnswer(new MethodNotAllowed({}), { allow: methods.join(", ") })
+      : problemResponse(new MethodNotAllowed({}), { allow: methods.join(", ") })
   }
 
   return (request) => {
@@ -64,7 +64,7 @@ export const makeGate = ({ routes, keys, inFlight, bodyLimit }: GateOptions): Ga
     const { needsKey, scope, isAdmitted, takesBody } = found.route
     if (needsKey) {
       const caller = refuseCaller(keys, scope, bearerOf(headers.authorization), socket)
-      if (caller !== undefined) return callers.get(caller) ?? problemAnswer(caller)
+      if (caller !== undefined) return callers.get(caller) ?? problemResponse(caller)
     }
     if (isAdmitted && inFlight.isFull()) return overloaded
     return (takesBody ? refuseBody(headers, longestBody) : undefined) ?? found

@@ -3,15 +3,15 @@
  */
 import type { IncomingMessage } from "node:http"
 import { HeadersTooLarge, InvalidRequest } from "../api/problems.ts"
-import { type Answer, problemAnswer } from "./problemAnswer.ts"
+import { type Answer, problemResponse } from "./problems/problemResponse.ts"
 
 /** Lines at most. Node would keep the first thousand and drop the others without a word. */
 const maximumLines = 1_000
 
 const invalid = (path: string, message: string) =>
-  problemAnswer(new InvalidRequest({ errors: [{ path, message }] }))
+  problemResponse(new InvalidRequest({ errors: [{ path, message }] }))
 
-const tooMany = problemAnswer(new HeadersTooLarge({}))
+const tooMany = problemResponse(new HeadersTooLarge({}))
 const noHost = invalid("host", "Expected a Host header")
 const badHost = invalid("host", "Expected a host with or without a port")
 

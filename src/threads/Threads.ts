@@ -25,7 +25,7 @@ interface Thread {
 const isReport = Schema.is(ThreadReport)
 
 /** What runs in each of them. */
-const threadModule = new URL("../thread.ts", import.meta.url)
+const threadModule = new URL("../bin/thread.ts", import.meta.url)
 
 const spawn = Effect.fnUntraced(function* (start: ThreadStart, module: URL) {
   const { fail } = yield* Fatal

@@ -4,7 +4,7 @@
 import { Effect, Exit, Layer, Schema } from "effect"
 import { makeChangeLog } from "../background/ChangeLog.ts"
 import * as TaskHealth from "../background/TaskHealth.ts"
-import { addMetrics, Metrics } from "../server/Metrics.ts"
+import { addMetrics, Metrics } from "../operations/Metrics.ts"
 
 const channelName = "latchkey/metrics"
 

@@ -122,7 +122,7 @@ layer(TestDatabase.layer)("the connections of all pools", (it) => {
     Effect.gen(function* () {
       const lines = yield* LogLines
       yield* Effect.gen(function* () {
-        const beside = yield* Layer.build(Database.layerBeside(1))
+        const beside = yield* Layer.build(Database.layerSecondPool(1))
         const all = Effect.zip(processId, Effect.provideContext(processId, beside))
         const [main, other] = yield* all
         yield* becomeReadOnly

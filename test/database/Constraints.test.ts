@@ -5,8 +5,8 @@ import { inspect } from "node:util"
 import { interpretErrors, UnexpectedDatabaseError } from "../../src/database/Constraints.ts"
 import { Email } from "../../src/domain/Email.ts"
 import { TokenHash } from "../../src/domain/RefreshToken.ts"
-import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
-import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import { RefreshTokenRepository } from "../../src/repositories/refreshTokens/RefreshTokenRepository.ts"
+import { UserRepository } from "../../src/repositories/users/UserRepository.ts"
 import { blockedSession, tokensElsewhere } from "../support/elsewhere.ts"
 import {
   aGoogleUser,

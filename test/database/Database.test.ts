@@ -131,7 +131,7 @@ describe("Database", () => {
           }`
         ).pipe(Effect.provide(server))
       yield* allowConnections(false)
-      const beside = yield* Effect.provideContext(Layer.build(Database.layerBeside(1)), pool)
+      const beside = yield* Effect.provideContext(Layer.build(Database.layerSecondPool(1)), pool)
       yield* Effect.flip(Effect.provideContext(settings, beside))
 
       yield* allowConnections(true)

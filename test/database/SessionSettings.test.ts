@@ -6,8 +6,8 @@ import type { ConnectionParameters } from "../../src/database/ConnectionParamete
 import { interpretErrors } from "../../src/database/Constraints.ts"
 import * as Database from "../../src/database/Database.ts"
 import { pinnedSettings } from "../../src/database/SessionSettings.ts"
-import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
-import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import { RefreshTokenRepository } from "../../src/repositories/refreshTokens/RefreshTokenRepository.ts"
+import { UserRepository } from "../../src/repositories/users/UserRepository.ts"
 import { aToken } from "../support/factories.ts"
 import { blockedSession, tokensElsewhere } from "../support/elsewhere.ts"
 import { LogLines } from "../support/LogLines.ts"
@@ -63,7 +63,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a session", (it) => {
         const names = Object.keys(pinnedSettings)
         assert.deepStrictEqual(yield* settings(names), pinnedSettings)
         assert.deepStrictEqual(
-          yield* Effect.provide(settings(names), Database.layerBeside(1)),
+          yield* Effect.provide(settings(names), Database.layerSecondPool(1)),
           pinnedSettings,
         )
       }).pipe(Effect.provide(Database.layer({ connection })))
@@ -184,7 +184,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a session", (it) => {
           const found = { synchronous_commit: expected }
           assert.deepStrictEqual(yield* settings(["synchronous_commit"]), found)
           assert.deepStrictEqual(
-            yield* Effect.provide(settings(["synchronous_commit"]), Database.layerBeside(1)),
+            yield* Effect.provide(settings(["synchronous_commit"]), Database.layerSecondPool(1)),
             found,
           )
           const { warnings } = yield* Database.ConnectionSource
@@ -202,7 +202,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a session", (it) => {
       const server = yield* serverConnection
       const lines = yield* LogLines
       yield* Effect.gen(function* () {
-        const beside = yield* Layer.build(Database.layerBeside(1))
+        const beside = yield* Layer.build(Database.layerSecondPool(1))
         const statement = SqlClient.SqlClient.use((sql) => sql`SELECT 1 AS one`).pipe(
           interpretErrors(),
           Effect.provideContext(beside),

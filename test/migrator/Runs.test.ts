@@ -45,7 +45,7 @@ describe("runs of migrate", () => {
     Effect.gen(function* () {
       const { column } = yield* Scratch
       const codes = yield* Effect.all(
-        Array.from({ length: 6 }, () => exitCode("../../src/migrate.ts", [])),
+        Array.from({ length: 6 }, () => exitCode("../../src/bin/migrate.ts", [])),
         { concurrency: "unbounded" },
       )
       assert.deepStrictEqual(codes.map(Number), [0, 0, 0, 0, 0, 0])

@@ -6,9 +6,9 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Effect, Layer, Option } from "effect"
 import * as Database from "../../src/database/Database.ts"
-import * as Cli from "../../src/migrator/Cli.ts"
+import * as Cli from "../../src/migrator/cli/Cli.ts"
 import { Migrator } from "../../src/migrator/Migrator.ts"
-import { Settings } from "../../src/Settings.ts"
+import { Settings } from "../../src/config/Settings.ts"
 
 const [directory = "", ...args] = Deno.args
 

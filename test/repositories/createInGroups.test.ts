@@ -2,9 +2,9 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { Email } from "../../src/domain/Email.ts"
-import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
-import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
-import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import { LoginAttemptRepository } from "../../src/repositories/loginAttempts/LoginAttemptRepository.ts"
+import { RefreshTokenRepository } from "../../src/repositories/refreshTokens/RefreshTokenRepository.ts"
+import { UserRepository } from "../../src/repositories/users/UserRepository.ts"
 import { atOnce, few, outcomes, tagsOf } from "../support/atOnce.ts"
 import {
   aGoogleUser,

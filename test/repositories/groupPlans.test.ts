@@ -1,8 +1,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
-import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
-import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import { LoginAttemptRepository } from "../../src/repositories/loginAttempts/LoginAttemptRepository.ts"
+import { RefreshTokenRepository } from "../../src/repositories/refreshTokens/RefreshTokenRepository.ts"
+import { UserRepository } from "../../src/repositories/users/UserRepository.ts"
 import { atOnce } from "../support/atOnce.ts"
 import { anAttempt, aSuccessor, aToken, aUser } from "../support/factories.ts"
 import {

@@ -3,9 +3,9 @@ import { DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { Place } from "../../src/domain/Page.ts"
 import { Version } from "../../src/domain/User.ts"
-import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
-import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
-import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import { LoginAttemptRepository } from "../../src/repositories/loginAttempts/LoginAttemptRepository.ts"
+import { RefreshTokenRepository } from "../../src/repositories/refreshTokens/RefreshTokenRepository.ts"
+import { UserRepository } from "../../src/repositories/users/UserRepository.ts"
 import {
   aGoogleUser,
   anAttempt,

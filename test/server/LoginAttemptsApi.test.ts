@@ -124,9 +124,9 @@ layer(TestService)("GET /v1/users/{id}/login-attempts/recent-failures", (it) => 
       yield* createAttempt({ userId: id, email })
       yield* call("DELETE", `/v1/users/${id}`)
 
-      const { id: newId } = yield* createUser({ email })
+      const { id: uuidV7 } = yield* createUser({ email })
 
-      const ofUser = `/v1/users/${newId}/login-attempts/recent-failures`
+      const ofUser = `/v1/users/${uuidV7}/login-attempts/recent-failures`
       assert.strictEqual(yield* countOf(ofUser), 0)
       assert.strictEqual(yield* countOf(`/v1/login-attempts/recent-failures?email=${email}`), 1)
     }))

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { arrayAt, type JsonObject, matches, objectAt, resolve } from "../properties/JsonSchema.ts"
+import { arrayAt, type JsonObject, matches, objectAt, resolve } from "../fuzz/JsonSchema.ts"
 import { type Answer, assertJson, assertProblem } from "../support/answers.ts"
 import { aNewUserId, createAttempt, createToken, createUser } from "../support/bodies.ts"
 import { call, get, post } from "../support/calls.ts"

@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
 import { Effect, Option } from "effect"
 import { ApiKey } from "../../src/domain/ApiKey.ts"
-import { ApiKeys } from "../../src/server/ApiKeys.ts"
+import { ApiKeys } from "../../src/operations/ApiKeys.ts"
 import { forbidden, refuseCaller, unauthorized } from "../../src/server/authorize.ts"
 
 const sha256 = createHash("sha256").update("key").digest("hex")

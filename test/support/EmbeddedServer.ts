@@ -3,8 +3,8 @@ import { assert } from "@effect/vitest"
 import { PgConnection } from "@effect/sql-pg"
 import { Effect, FileSystem, Layer, Option, Schedule } from "effect"
 import type { ConnectionParameters } from "../../src/database/ConnectionParameters.ts"
-import type { Account } from "../../src/database/embedded/Account.ts"
-import { EmbeddedPostgres } from "../../src/database/EmbeddedPostgres.ts"
+import type { Account } from "../../src/embedded/Account.ts"
+import { EmbeddedPostgres } from "../../src/embedded/EmbeddedPostgres.ts"
 
 /** Starts the server in the scope of the caller. */
 export const start = Effect.fnUntraced(function* (dataDir: string) {

@@ -7,7 +7,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
-import { EmbeddedPostgres } from "../../src/database/EmbeddedPostgres.ts"
+import { EmbeddedPostgres } from "../../src/embedded/EmbeddedPostgres.ts"
 
 const program = Effect.gen(function* () {
   yield* EmbeddedPostgres

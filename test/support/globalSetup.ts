@@ -7,7 +7,7 @@ import { Config, Effect, Exit, FileSystem, Layer, Option, Redacted, Scope } from
 import { SqlClient } from "effect/sql"
 import type { TestProject } from "vitest/node"
 import * as Database from "../../src/database/Database.ts"
-import * as DatabaseUrl from "../../src/database/DatabaseUrl.ts"
+import * as DatabaseUrl from "../../src/database/url/DatabaseUrl.ts"
 import { Migrator } from "../../src/migrator/Migrator.ts"
 import { startOverTcp } from "./overTcp.ts"
 import "./ProvidedContext.ts"

@@ -9,7 +9,7 @@ import type { ConnectionParameters } from "../../src/database/ConnectionParamete
 import {
   EmbeddedPostgres,
   type EmbeddedPostgresOptions,
-} from "../../src/database/EmbeddedPostgres.ts"
+} from "../../src/embedded/EmbeddedPostgres.ts"
 
 /** A port that was free a moment ago. */
 const freePort = Effect.sync(() => {

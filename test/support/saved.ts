@@ -3,9 +3,9 @@
  */
 import { Effect, Option } from "effect"
 import { SqlClient } from "effect/sql"
-import { LoginAttemptRepository } from "../../src/repositories/LoginAttemptRepository.ts"
-import { RefreshTokenRepository } from "../../src/repositories/RefreshTokenRepository.ts"
-import { UserRepository } from "../../src/repositories/UserRepository.ts"
+import { LoginAttemptRepository } from "../../src/repositories/loginAttempts/LoginAttemptRepository.ts"
+import { RefreshTokenRepository } from "../../src/repositories/refreshTokens/RefreshTokenRepository.ts"
+import { UserRepository } from "../../src/repositories/users/UserRepository.ts"
 import { anAttempt, aToken, aUser } from "./factories.ts"
 
 export const aSavedUser = (overrides: Parameters<typeof aUser>[0] = {}) =>

@@ -5,7 +5,7 @@
  */
 import { Console, Effect, Layer } from "effect"
 import { Fatal } from "../../src/background/Fatal.ts"
-import { runService } from "../../src/runService.ts"
+import { runService } from "../../src/process/runService.ts"
 
 const started = Layer.effectDiscard(Effect.logInfo("started"))
 const closing = (finalizer: Effect.Effect<unknown>) =>

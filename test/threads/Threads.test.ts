@@ -184,7 +184,7 @@ const startWithoutDatabase = Effect.gen(function* () {
   const first = yield* Effect.forkChild(tell("first", ServiceProcess.databaseUrl(connection)), {
     startImmediately: true,
   })
-  const service = yield* Program.start(["run", "-A", "src/main.ts"], {
+  const service = yield* Program.start(["run", "-A", "src/bin/main.ts"], {
     PORT: "0",
     THREADS: "2",
     LOG_FORMAT: "json",

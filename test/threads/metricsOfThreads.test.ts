@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Metric } from "effect"
 import { TestClock } from "effect/testing"
 import { afterAll } from "vitest"
-import { Metrics } from "../../src/server/Metrics.ts"
+import { Metrics } from "../../src/operations/Metrics.ts"
 import { metricsOfThreads } from "../../src/threads/metricsOfThreads.ts"
 import { LogLines } from "../support/LogLines.ts"
 

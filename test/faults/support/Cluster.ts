@@ -8,17 +8,17 @@ import { Effect, FileSystem, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ConnectionParameters } from "../../../src/database/ConnectionParameters.ts"
 import * as Database from "../../../src/database/Database.ts"
-import { run, spawnOptions } from "../../../src/database/embedded/Account.ts"
-import * as Binaries from "../../../src/database/embedded/Binaries.ts"
-import * as EmbeddedCluster from "../../../src/database/embedded/Cluster.ts"
-import * as DataDir from "../../../src/database/embedded/DataDir.ts"
+import { run, spawnOptions } from "../../../src/embedded/Account.ts"
+import * as Binaries from "../../../src/embedded/Binaries.ts"
+import * as EmbeddedCluster from "../../../src/embedded/Cluster.ts"
+import * as DataDir from "../../../src/embedded/DataDir.ts"
 import {
   defaultPort,
   serverArguments,
   type ServerSettings,
   serverSettings,
-} from "../../../src/database/embedded/serverArguments.ts"
-import { watchdog } from "../../../src/database/embedded/watchdog.ts"
+} from "../../../src/embedded/serverArguments.ts"
+import { watchdog } from "../../../src/embedded/watchdog.ts"
 import { Migrator } from "../../../src/migrator/Migrator.ts"
 
 export interface Cluster {

@@ -44,7 +44,7 @@ export const start = Effect.fnUntraced(function* (
   options: Program.StartOptions = {},
 ) {
   const program = yield* Program.start(
-    ["run", "-A", "src/main.ts"],
+    ["run", "-A", "src/bin/main.ts"],
     { PORT: "0", API_KEYS: apiKeys, LOG_FORMAT: "json", ...variables },
     options,
   )

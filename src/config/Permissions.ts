@@ -1,0 +1,94 @@
+/**
+ * What the service has to be allowed to do on an external database, as flags for `deno run`: listen
+ * on its address, reach the database and the collector, read its variables, files and migrations.
+ */
+import { Array, Option } from "effect"
+import { variables } from "./Config.ts"
+import { namesOf } from "./ConfigVariable.ts"
+import type { ConnectionParameters } from "../database/ConnectionParameters.ts"
+import type { SettingsShape } from "./Settings.ts"
+
+export interface Permissions {
+  readonly flags: ReadonlyArray<string>
+  /** Sentences about paths that no flag can name; the service will not be able to use them. */
+  readonly problems: ReadonlyArray<string>
+}
+
+/** The flags become words of a shell, and lists, in which these characters mean something else. */
+const unusable = /[\s,*?[]/
+
+const flag = (name: string, values: ReadonlyArray<string>) =>
+  values.length === 0 ? [] : [`--allow-${name}=${Array.dedupe(values).join(",")}`]
+
+const environment = flag("env", variables.flatMap(namesOf))
+
+/**
+ * Enough to find, in the sandbox, what is wrong with the environment, and say it: to read whatever
+ * file it names, and reach nothing.
+ */
+export const toReport: ReadonlyArray<string> = [...environment, "--allow-read"]
+
+const address = (host: string, port: number | string) =>
+  host.includes(":") && !host.startsWith("[") ? `[${host}]:${port}` : `${host}:${port}`
+
+/**
+ * A name is looked up, and what it stands for is listened on: either has to be allowed. Threads listen
+ * where the first one does, so a port that is not known yet cannot be named.
+ */
+const ofListener = ({ host, port }: SettingsShape, addressesOfHost: ReadonlyArray<string>) =>
+  [host, ...addressesOfHost].map((host) =>
+    port === 0 ? address(host, port).replace(/:0$/, "") : address(host, port)
+  )
+
+/** Besides the migrations: the modules of a further thread are files that the service reads. */
+const ownFiles = ["migrations", "src", "deno.json"]
+
+const ofCollector = ({ hostname, port, protocol }: URL) =>
+  address(hostname, port || (protocol === "https:" ? 443 : 80))
+
+const ofDatabase = ({ host = "localhost", port = 5432 }: ConnectionParameters) =>
+  host.startsWith("/")
+    ? { sockets: [`${host}/.s.PGSQL.${port}`], servers: [] }
+    : { sockets: [], servers: [address(host, port)] }
+
+export interface Surroundings {
+  /** The files that the environment names. */
+  readonly namedFiles: ReadonlyArray<string>
+  /** What `HOST` stands for where it is a name. */
+  readonly addressesOfHost: ReadonlyArray<string>
+}
+
+/** The permissions for these settings, in these surroundings. */
+export const permissions = (
+  settings: SettingsShape,
+  { namedFiles, addressesOfHost }: Surroundings,
+): Permissions => {
+  const databases = Option.toArray(settings.database)
+  const { sockets, servers } = Option.match(settings.database, {
+    onNone: () => ({ sockets: [], servers: [] }),
+    onSome: ({ parameters }) => ofDatabase(parameters),
+  })
+  // Without keys the service makes one, and keeps it there.
+  const makesKey = Option.isNone(settings.apiKeys)
+  const writable = [...sockets, ...makesKey ? [settings.dataDir] : []]
+  const readable = [...namedFiles, ...databases.flatMap(({ files }) => files), ...writable]
+  const isUsable = (path: string) => !unusable.test(path)
+  return {
+    flags: [
+      ...environment,
+      ...flag("net", [
+        ...ofListener(settings, addressesOfHost),
+        ...servers,
+        ...sockets.filter(isUsable).map((socket) => `unix:${socket}`),
+        ...Option.toArray(Option.map(settings.otlpEndpoint, ofCollector)),
+      ]),
+      ...flag("read", [...ownFiles, ...readable.filter(isUsable)]),
+      ...flag("write", writable.filter(isUsable)),
+      // To know its own files from those of others.
+      ...flag("sys", makesKey ? ["uid"] : []),
+    ],
+    problems: Array.dedupe(readable).filter((path) => !isUsable(path)).map((path) =>
+      `The sandbox cannot let ${path} be used; name a path without blanks, commas and *?[.`
+    ),
+  }
+}

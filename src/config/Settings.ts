@@ -1,0 +1,109 @@
+/**
+ * What the environment asks for, read once at the start and as a whole: all that is wrong with it is
+ * reported together, and from there on the program knows settings, not variables.
+ */
+import {
+  Array,
+  ConfigProvider,
+  Context,
+  Effect,
+  FileSystem,
+  Layer,
+  Option,
+  Result,
+  Struct,
+} from "effect"
+import { ConfigInvalid } from "./ConfigInvalid.ts"
+import { namesOf, read, type Variable } from "./ConfigVariable.ts"
+import { definitions, variables } from "./Config.ts"
+import * as DatabaseUrl from "../database/url/DatabaseUrl.ts"
+
+type Value<V> = V extends Variable<infer A> ? A : never
+type Values = { readonly [Name in keyof typeof definitions]: Value<(typeof definitions)[Name]> }
+
+export interface SettingsShape
+  extends Omit<Values, "databaseUrl" | "databaseCaFile" | "logFormat"> {
+  /** The external database; none where the embedded one is to be used. */
+  readonly database: Option.Option<DatabaseUrl.DatabaseUrl>
+  readonly logFormat: "json" | "logfmt" | "pretty"
+}
+
+/** The variables of this process that the service reads, and no others; empty ones included. */
+const environment = (): ConfigProvider.ConfigProvider =>
+  ConfigProvider.fromEnvRecord(
+    Object.fromEntries(variables.flatMap(namesOf).map((name) => [name, Deno.env.get(name)])),
+    // Left to its default, an empty DATABASE_URL would silently mean the embedded database.
+    { preserveEmptyStrings: true },
+  )
+
+const invalid = (...problems: Array.NonEmptyArray<string>) => new ConfigInvalid({ problems })
+
+const readDatabase = Effect.fnUntraced(function* (
+  { databaseUrl, databaseCaFile }: Pick<Values, "databaseUrl" | "databaseCaFile">,
+) {
+  if (Option.isSome(databaseUrl)) {
+    const caFile = Option.getOrUndefined(databaseCaFile)
+    return yield* DatabaseUrl.parse(databaseUrl.value, { caFile }).pipe(
+      Effect.asSome,
+      Effect.mapError(({ message }) => invalid(message)),
+    )
+  }
+  if (Option.isNone(databaseCaFile)) return Option.none()
+  return yield* invalid("DATABASE_CA_FILE has no effect without DATABASE_URL; unset it.")
+})
+
+interface Read extends Struct.Lambda {
+  <A>(variable: Variable<A>): Effect.Effect<A, ConfigInvalid, FileSystem.FileSystem>
+  readonly "~lambda.out": Effect.Effect<
+    Value<this["~lambda.in"]>,
+    ConfigInvalid,
+    FileSystem.FileSystem
+  >
+}
+
+const defaultLogFormat = () => Deno.stdout.isTerminal() ? "pretty" : "json"
+
+/** Reads all variables; fails with one sentence for each of them that is wrong. */
+export const load = Effect.fn("Settings.load")(function* (
+  provider: ConfigProvider.ConfigProvider = environment(),
+): Effect.fn.Return<SettingsShape, ConfigInvalid, FileSystem.FileSystem> {
+  const results = yield* Effect.all(
+    Struct.map(definitions, Struct.lambda<Read>((variable) => read(variable, provider))),
+    { mode: "result" },
+  )
+  const { databaseUrl, databaseCaFile, ...others } = results
+  const database = yield* Effect.fromResult(Result.all({ databaseUrl, databaseCaFile })).pipe(
+    Effect.flatMap(readDatabase),
+    Effect.result,
+  )
+  const failures = Array.getFailures([database, ...Object.values(results)])
+  const problems = Array.dedupe(failures.flatMap((failure) => failure.problems))
+  if (Array.isArrayNonEmpty(problems)) return yield* invalid(...problems)
+  const values = yield* Effect.fromResult(Result.all({ ...others, database }))
+  return { ...values, logFormat: Option.getOrElse(values.logFormat, defaultLogFormat) }
+})
+
+/** How to log, also where the environment is wrong: what cannot be used is as if it were not set. */
+export const loadLogging = Effect.gen(function* () {
+  const orElse = <A>(variable: Variable<A>, fallback: A) =>
+    Effect.suspend(() => read(variable, environment())).pipe(
+      Effect.catchCause(() => Effect.succeed(fallback)),
+    )
+  const logFormat = yield* orElse(definitions.logFormat, Option.none())
+  const logLevel = yield* orElse(definitions.logLevel, "Info")
+  return { logFormat: Option.getOrElse(logFormat, defaultLogFormat), logLevel }
+})
+
+/** The API keys as their variable or its file has them now. */
+export const loadApiKeys = Effect.suspend(() => read(definitions.apiKeys, environment())).pipe(
+  Effect.map(Option.getOrElse(() => [])),
+)
+
+/** The settings of this process. */
+export class Settings
+  extends Context.Service<Settings, SettingsShape>()("latchkey/config/Settings") {
+  static readonly layer: Layer.Layer<Settings, ConfigInvalid, FileSystem.FileSystem> = Layer.effect(
+    Settings,
+    load(),
+  )
+}

@@ -1,0 +1,17 @@
+import { User } from "../../domain/User.ts"
+import { describeTable } from "../describeTable.ts"
+
+export const usersTable = describeTable("users", User, {
+  id: { input: "uuid" },
+  email: { input: "text" },
+  fullName: { input: "text" },
+  passwordHash: { input: "text" },
+  authProvider: { input: "public.auth_provider_enum" },
+  googleId: { input: "text" },
+  isActive: { input: "boolean" },
+  createdAt: {},
+  updatedAt: {},
+  version: { output: "version::text" },
+})
+
+export type UsersTable = ReturnType<typeof usersTable>

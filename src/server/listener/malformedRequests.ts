@@ -1,0 +1,37 @@
+/**
+ * Answers to what is no HTTP request, or never becomes one.
+ */
+import type { Server } from "node:http"
+import { Socket } from "node:net"
+import * as Problem from "../../api/problems.ts"
+import type { Connections } from "./Connections.ts"
+import { type Answer, problemResponse } from "../problems/problemResponse.ts"
+
+const notHttp = problemResponse(
+  new Problem.InvalidRequest({
+    errors: [{ path: "request", message: "Expected an HTTP/1.1 request" }],
+  }),
+)
+
+// https://nodejs.org/api/http.html#event-clienterror
+const answers: Readonly<Record<string, Answer>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: problemResponse(new Problem.RequestTimeout({})),
+  HPE_HEADER_OVERFLOW: problemResponse(new Problem.HeadersTooLarge({})),
+}
+
+/** This is no proxy: there is nothing at another address either. */
+const noTunnel = problemResponse(new Problem.NotFound({}))
+
+/** Node would answer without a body, or not at all. */
+export const answerMalformedRequests = (server: Server, connections: Connections) => {
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    if (!(socket instanceof Socket) || !socket.writable || error.code === "ECONNRESET") {
+      socket.destroy()
+      return
+    }
+    connections.endWith(socket, answers[error.code ?? ""] ?? notHttp)
+  })
+  server.on("connect", (_request, socket) => {
+    if (socket instanceof Socket) connections.endWith(socket, noTunnel)
+  })
+}
