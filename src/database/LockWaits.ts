@@ -6,7 +6,7 @@
  * runs into it, by which PostgreSQL has undone it, waits in memory for a permit, and then for its lock
  * for a short time, again and again, so that those who wait for different locks take turns.
  */
-import { Clock, Context, Duration, Effect } from "effect"
+import { Context, Duration, Effect } from "effect"
 import type { SqlClient } from "effect/sql"
 import { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { Bulkhead } from "./Bulkhead.ts"
@@ -72,26 +72,27 @@ export const waitsBriefly = (sql: SqlClient.SqlClient) => lockTimeoutIs(sql, inM
 const isLockTimeout = (error: unknown): error is DatabaseUnavailable =>
   error instanceof DatabaseUnavailable && error.code === "55P03"
 
-/** Tries a write a turn after the other until `lockTimeout` is over; then it fails as the last did. */
-const inTurns = ({ lockWaits, lockTimeout }: Bulkhead, key: string) =>
-<A, E, R>(
-  write: Effect.Effect<A, E, R>,
-): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Clock.currentTimeMillis, (start) => {
-    const end = start + Duration.toMillis(lockTimeout)
-    const tryUntilEnd: Effect.Effect<A, E, R> = Effect.flatMap(
-      Clock.currentTimeMillis,
-      (now) => withLockTimeout(Duration.clamp(Duration.millis(end - now), limits))(write),
-    ).pipe(
-      lockWaits.withPermit(key),
-      Effect.catchIf(isLockTimeout, (error) =>
-        Effect.flatMap(
-          Clock.currentTimeMillis,
-          (now) => now < end ? tryUntilEnd : Effect.fail(error),
-        )),
+/** Tries a write a turn after the other until `end` (of `performance.now`); then it fails as the last
+ * did. */
+const inTurns =
+  (bulkhead: Bulkhead, key: string, end: number, last: DatabaseUnavailable) =>
+  <A, E, R>(
+    write: Effect.Effect<A, E | DatabaseUnavailable, R>,
+  ): Effect.Effect<A, E | DatabaseUnavailable, R> =>
+    Effect.suspend(() => {
+      // Whoever gets the permit too late takes no connection.
+      const left = end - performance.now()
+      return left <= 0
+        ? Effect.fail(last)
+        : withLockTimeout(Duration.clamp(Duration.millis(left), limits))(write)
+    }).pipe(
+      bulkhead.lockWaits.withPermit(key),
+      Effect.catchIf(
+        isLockTimeout,
+        (error) =>
+          performance.now() < end ? inTurns(bulkhead, key, end, error)(write) : Effect.fail(error),
+      ),
     )
-    return tryUntilEnd
-  })
 
 /**
  * Makes a function for writes that may have to wait for a lock: after a brief `first` try they take
@@ -106,5 +107,12 @@ export const makeWaitFor = (sql: SqlClient.SqlClient) =>
   ) =>
     whenInTransaction(sql, {
       inside: () => asTheSession(write),
-      outside: () => Effect.catchIf(first, isLockTimeout, () => inTurns(bulkhead, key)(write)),
+      outside: () => {
+        const end = performance.now() + Duration.toMillis(bulkhead.lockTimeout)
+        return Effect.catchIf(
+          first,
+          isLockTimeout,
+          (error) => inTurns(bulkhead, key, end, error)(write),
+        )
+      },
     }))
