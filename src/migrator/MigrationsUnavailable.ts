@@ -29,8 +29,10 @@ export class MigrationsUnavailable
 }
 
 const advice: Readonly<Record<string, string>> = {
-  "42501": "Run migrations as the owner of the database; a role that only serves needs SELECT on " +
-    "public.latchkey_migrations.",
+  "42501":
+    "Migrate, and look for drift, as the owner of the database; `deno task migrate grant ROLE` " +
+    "lets a role that only serves read what status and verify look at.",
+  "42P01": "Run `deno task migrate` first, or see with `deno task migrate drift` what is missing.",
   "25006": "Connect to the primary; this server is read-only.",
 }
 

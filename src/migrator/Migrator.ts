@@ -91,7 +91,13 @@ export class Migrator extends Context.Service<Migrator, {
    */
   readonly requireCurrent: Effect.Effect<void, Unfit | MigrationsUnavailable>
   /** Lets a role serve: rows of the three tables, no changes of the schema. */
-  readonly grant: (role: string) => Effect.Effect<void, Grant.RoleUnknown | MigrationsUnavailable>
+  /** Gives back what the role can do beyond serving, a sentence each. */
+  readonly grant: (
+    role: string,
+  ) => Effect.Effect<
+    ReadonlyArray<string>,
+    Grant.RoleUnknown | Grant.NotMigrated | MigrationsUnavailable
+  >
 }>()("latchkey/migrator/Migrator") {
   /** Of the migrations in a directory, which is read once. */
   static readonly layerFrom = (directory: string) =>

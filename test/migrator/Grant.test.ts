@@ -1,4 +1,5 @@
 import { assert, layer } from "@effect/vitest"
+import { inject } from "vitest"
 import { Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Database from "../../src/database/Database.ts"
@@ -7,7 +8,7 @@ import { LoginAttemptRepository } from "../../src/repositories/loginAttempts/Log
 import { RefreshTokenRepository } from "../../src/repositories/refreshTokens/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/users/UserRepository.ts"
 import { anAttempt, aToken, aTokenHash, aUser, inOneDay } from "../support/factories.ts"
-import { TestDatabase } from "../support/TestDatabase.ts"
+import { makeDatabase, TestDatabase } from "../support/TestDatabase.ts"
 
 /** A role that may only sign in, until the test's scope closes. */
 const aRole = Effect.gen(function* () {
@@ -33,8 +34,8 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("grant", (it) => 
     Effect.gen(function* () {
       const { role, connection } = yield* aRole
       const migrator = yield* Migrator
-      yield* migrator.grant(role)
-      yield* migrator.grant(role)
+      assert.deepStrictEqual(yield* migrator.grant(role), [])
+      assert.deepStrictEqual(yield* migrator.grant(role), [])
 
       const served = Layer.mergeAll(
         UserRepository.layer,
@@ -62,6 +63,7 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("grant", (it) => 
         yield* attempts.deleteOld()
         yield* users.delete(user.id)
         yield* Migrator.use(({ requireCurrent }) => requireCurrent)
+        yield* Migrator.use(({ verify }) => verify)
 
         const sql = yield* SqlClient.SqlClient
         for (
@@ -79,6 +81,52 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("grant", (it) => 
         }
       }).pipe(Effect.provide(served))
     }).pipe(Effect.provide(Migrator.layer)))
+
+  it.effect.each(
+    [
+      ["a superuser", "ALTER ROLE $ SUPERUSER", "it is a superuser"],
+      ["the owner of a table", "ALTER TABLE users OWNER TO $", "it owns users"],
+      ["a member of the owner", "GRANT % TO $", "it owns effect_sql_migrations, "],
+      ["a role with TRUNCATE", "GRANT TRUNCATE ON users TO $", "it has TRUNCATE on public.users"],
+      [
+        "a role with CREATE",
+        "GRANT CREATE ON SCHEMA public TO $",
+        "it may create in schema public",
+      ],
+      [
+        "everybody with CREATE",
+        "GRANT CREATE ON SCHEMA public TO PUBLIC",
+        "it may create in schema",
+      ],
+      ["a role that makes schemas", "GRANT CREATE ON DATABASE @ TO $", "it may create schemas"],
+    ] as const,
+  )("says what %s can do beyond serving", ([, statement, expected]) =>
+    Effect.gen(function* () {
+      const connection = yield* makeDatabase(inject("template"))
+      const client = Database.layer({ connection })
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const { role } = yield* aRole
+        yield* sql.unsafe(
+          statement.replace("$", role).replace("@", `"${connection.database}"`)
+            .replace("%", `"${connection.username}"`),
+        )
+        const excess = yield* Migrator.use(({ grant }) => grant(role))
+        assert.include(excess.join("\n"), expected)
+        if (statement.includes("OWNER")) yield* sql`ALTER TABLE users OWNER TO CURRENT_USER`
+      }).pipe(Effect.scoped, Effect.provide(Migrator.layer.pipe(Layer.provideMerge(client))))
+    }))
+
+  it.effect("says that there is nothing to grant before migrations were applied", () =>
+    Effect.gen(function* () {
+      const connection = yield* makeDatabase()
+      const { role } = yield* aRole
+      const error = yield* Effect.flip(Migrator.use(({ grant }) => grant(role))).pipe(
+        Effect.provide(Migrator.layer.pipe(Layer.provideMerge(Database.layer({ connection })))),
+      )
+      assert.strictEqual(error._tag, "NotMigrated")
+      assert.include(error.message, "run `deno task migrate`")
+    }))
 
   it.effect("names a role that does not exist", () =>
     Effect.gen(function* () {

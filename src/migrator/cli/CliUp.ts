@@ -24,7 +24,7 @@ export const upFlags = {
     Flag.optional,
   ),
   dryRun: Flag.Boolean("dry-run").pipe(
-    Flag.withDescription("Only say what would be applied"),
+    Flag.withDescription("Only print the SQL that would be applied"),
     Flag.withDefault(false),
   ),
   lockTimeout: time("lock-timeout", "5s", "How long a statement may wait for a lock"),
@@ -44,7 +44,9 @@ export const runUp = Effect.fnUntraced(function* (
       { pending: files.map(({ id, name }) => ({ id, name })) },
       files.length === 0
         ? ["Nothing to apply."]
-        : files.map(({ file }) => `Would apply migrations/${file}`),
+        : files.map(({ file, script }) =>
+          `-- Would apply migrations/${file}:\n${script.trimEnd()}`
+        ),
     )
   }
   const applied = yield* migrator.up({
@@ -100,9 +102,14 @@ export const grant = Command.make("grant", {
   ),
 }, ({ role }) =>
   Effect.gen(function* () {
-    yield* (yield* Migrator).grant(role)
+    const excess = yield* (yield* Migrator).grant(role)
     yield* Console.log(
-      `The role ${role} may now read and write rows, and cannot change the schema.`,
+      excess.length === 0
+        ? `The role ${role} may now read and write rows, and cannot change the schema.`
+        : [
+          `The role ${role} may now read and write rows. It can do more than the service needs:`,
+          ...excess.map((sentence) => `- ${sentence}.`),
+        ].join("\n"),
     )
   })).pipe(
     Command.withDescription(

@@ -43,14 +43,15 @@ describe("migrate", () => {
       assert.deepStrictEqual(yield* column("SELECT id FROM latchkey_migrations"), [1, 2])
     }).pipe(Effect.provide(Scratch.layer)))
 
-  it.live("up --dry-run names what it would apply, and changes nothing", () =>
+  it.live("up --dry-run prints the SQL that it would apply, and changes nothing", () =>
     Effect.gen(function* () {
       const { write, column } = yield* Scratch
       yield* write(files)
       const { stdout } = yield* run("up", "--dry-run")
       assert.strictEqual(
         stdout,
-        "Would apply migrations/0001_a.sql\nWould apply migrations/0002_b.sql",
+        "-- Would apply migrations/0001_a.sql:\nCREATE TABLE a ()\n" +
+          "-- Would apply migrations/0002_b.sql:\nCREATE TABLE b ()",
       )
       const tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
       assert.deepStrictEqual(yield* column(tables), [])
