@@ -28,6 +28,9 @@ export const makeCountdown = (total: Duration.Duration): Effect.Effect<Duration.
   })
 }
 
+/** How long the first request of a connection is waited for that was accepted at the last moment. */
+const firstRequestTime = Duration.millis(500)
+
 /** Stops the server; what is not done in time is cut off. */
 export const drain = Effect.fnUntraced(function* (
   server: Server,
@@ -42,11 +45,13 @@ export const drain = Effect.fnUntraced(function* (
   Listener.prototype.close.call(server)
   // What has arrived by now is still read, and answered.
   yield* arrivals
-  connections.endIdle()
+  connections.endIdle("used")
   const allAreGone = Effect.callback<void>((resume) => {
     const stop = connections.whenNone(() => resume(Effect.void))
     return Effect.sync(stop)
   })
+  yield* Effect.timeoutOption(allAreGone, Duration.min(firstRequestTime, yield* timeToStop))
+  connections.endIdle("all")
   yield* Effect.timeoutOption(allAreGone, yield* timeToStop)
   connections.destroy()
   server.close()

@@ -96,7 +96,7 @@ const stopUnderLoad = Effect.gen(function* () {
 })
 
 for (const isTraced of [false, true]) {
-  const name = isTraced ? "a stop, on the router's way," : "a stop, on the short way,"
+  const name = isTraced ? "a stop, on the router's path," : "a stop, on the fast path,"
   layer(serviceDatabase({ isTraced }))(name, (it) => {
     // Ten times: what is wrong about a stop may go well.
     for (let run = 1; run <= 10; run++) {
@@ -111,6 +111,39 @@ for (const isTraced of [false, true]) {
           }
         }))
     }
+
+    it.effect("answers the first request of a connection that no request came on before", () =>
+      Effect.gen(function* () {
+        const { services, stop } = yield* makeService
+        yield* Effect.gen(function* () {
+          const target = yield* address
+          const socket = yield* Effect.callback<ReturnType<typeof connect>>((resume) => {
+            const socket = connect(target)
+            socket.once("connect", () => resume(Effect.succeed(socket)))
+          })
+          // Accepted by now: whoever came after it is answered.
+          yield* get("/livez", { key: null })
+          const stopping = yield* stop
+          yield* TestClock.adjust("1 second")
+          const isRefused = Effect.callback<boolean>((resume) => {
+            const late = connect(target)
+            late.once("connect", () => resume(Effect.succeed(false)))
+            late.once("error", () => resume(Effect.succeed(true)))
+            return Effect.sync(() => late.destroy())
+          })
+          yield* Effect.repeat(isRefused, { until: (is) => is })
+          const received = yield* Effect.callback<string>((resume) => {
+            let text = ""
+            socket.on("data", (chunk) => text += chunk)
+            socket.on("close", () => resume(Effect.succeed(text)))
+            socket.write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+          })
+          assert.include(received, "HTTP/1.1 200 ")
+          assert.match(received, /^connection: close\r$/im)
+          yield* TestClock.adjust("500 millis")
+          yield* Fiber.join(stopping)
+        }).pipe(Effect.provideContext(services))
+      }))
 
     it.effect("ends each connection with its next answer, whatever that is", () =>
       Effect.gen(function* () {

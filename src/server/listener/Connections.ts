@@ -21,6 +21,8 @@ interface Connection {
   latest: ServerResponse | undefined
   /** Those before it that are not sent: a client that pipelines has some. */
   earlier: Array<ServerResponse> | undefined
+  /** Whether a request was begun on it, ever. */
+  isUsed: boolean
   /** Whether nothing more is begun. */
   isEnding: boolean
   /** What is to be done when all responses are sent. */
@@ -75,6 +77,7 @@ export class Connections {
       const connection: Connection = {
         latest: undefined,
         earlier: undefined,
+        isUsed: false,
         isEnding: false,
         onSent: undefined,
       }
@@ -109,6 +112,7 @@ export class Connections {
     }
     if (connection.latest !== undefined) (connection.earlier ??= []).push(connection.latest)
     connection.latest = response
+    connection.isUsed = true
     response.on("close", this.#onClose)
     const isLast = this.#isDraining || !response.shouldKeepAlive ||
       (connection.earlier?.length ?? 0) + 1 >= maximumPipelined
@@ -158,10 +162,10 @@ export class Connections {
     this.#connections.forEach(endAfterLatest)
   }
 
-  /** Ends the connections on which no request is begun. */
-  endIdle() {
+  /** Ends the connections on which no request is under way: all, or those that had one before. */
+  endIdle(which: "used" | "all") {
     this.#connections.forEach((connection, socket) => {
-      if (isIdle(connection)) linger(socket)
+      if (isIdle(connection) && (connection.isUsed || which === "all")) linger(socket)
     })
   }
 
