@@ -134,7 +134,7 @@ const rotations = (count: number) =>
 layer(TestDatabase.layer, { excludeTestServices: true })("the files of a request", (it) => {
   it.effect.each(
     [
-      ["POST /v1/users on the fast path", signUps(), 40],
+      ["POST /v1/users on the fast path", signUps(), 36],
       // A body of unknown length is left to the router.
       ["POST /v1/users on the router's path", signUps({ "transfer-encoding": "chunked" }), 40],
       ["rotations that meet", rotations, 40],
