@@ -9,6 +9,12 @@ const isSource = (file: string) => file.includes("/src/")
 const countLines = (context: Deno.lint.RuleContext, node: Deno.lint.Node) =>
   context.sourceCode.getText(node).split("\n").length
 
+/** Files that are further away first, each group by path; packages come before all files. */
+const rank = (source: string) => {
+  const ups = source.match(/\.\.\//g)?.length ?? 0
+  return source.startsWith(".") ? `1${9 - ups}${source.replaceAll("./", "").toLowerCase()}` : "0"
+}
+
 const plugin: Deno.lint.Plugin = {
   name: "latchkey",
   rules: {
@@ -29,6 +35,24 @@ const plugin: Deno.lint.Plugin = {
           ArrowFunctionExpression: check,
           FunctionExpression: check,
           FunctionDeclaration: check,
+        }
+      },
+    },
+    "sorted-imports": {
+      create(context) {
+        let last = ""
+        return {
+          ImportDeclaration(node) {
+            const rankOfThis = rank(node.source.value)
+            // Entry points begin with what must come before all else.
+            if (rankOfThis < last && !context.filename.includes("/src/bin/")) {
+              context.report({
+                node,
+                message: `Sort the imports: ${node.source.value} is too late`,
+              })
+            }
+            last = rankOfThis
+          },
         }
       },
     },

@@ -4,8 +4,8 @@
  */
 import { Effect } from "effect"
 import { contestants } from "./contestants.ts"
-import { Database } from "./Database.ts"
 import { prepareTokens, type Size } from "./data.ts"
+import { Database } from "./Database.ts"
 import { Generator } from "./Generator.ts"
 import * as Heap from "./Heap.ts"
 import type { Operation } from "./operations.ts"

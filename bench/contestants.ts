@@ -2,10 +2,10 @@
 import { Effect } from "effect"
 import { createHash } from "node:crypto"
 import denoJson from "../deno.json" with { type: "json" }
-import fastify from "./peers/fastify/package.json" with { type: "json" }
-import hono from "./peers/hono/deno.json" with { type: "json" }
 import { Failure } from "./Failure.ts"
 import { apiKey } from "./operations.ts"
+import fastify from "./peers/fastify/package.json" with { type: "json" }
+import hono from "./peers/hono/deno.json" with { type: "json" }
 import { aptInstall, output } from "./shell.ts"
 
 /** A server that is ready to be started. */

@@ -2,9 +2,9 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Option, Redacted, Schema } from "effect"
 import { OpenApi } from "effect/http-api"
+import { inject } from "vitest"
 import * as Latchkey from "../src/mod.ts"
 import { makeDatabase } from "./support/TestDatabase.ts"
-import { inject } from "vitest"
 
 /** The URL of a migrated database of this test's own, as an operator would hand it over. */
 const databaseUrl = Effect.map(makeDatabase(inject("template")), ({ database }) => {

@@ -5,8 +5,8 @@
 import { Effect } from "effect"
 import { statfs } from "node:fs/promises"
 import { cache } from "../contestants.ts"
-import { Database, runOn } from "../Database.ts"
 import { functions, rows, type Size } from "../data.ts"
+import { Database, runOn } from "../Database.ts"
 import { Failure } from "../Failure.ts"
 
 /** A user, a token and an attempt with their indexes, WAL and what a sort puts aside: about so much. */

@@ -4,8 +4,8 @@
  */
 import { Effect } from "effect"
 import { contestants } from "../contestants.ts"
-import { Database, runOn } from "../Database.ts"
 import type { Size } from "../data.ts"
+import { Database, runOn } from "../Database.ts"
 import type { Operation } from "../operations.ts"
 import * as Server from "../Server.ts"
 import { prepare, requestsOf } from "./operations.ts"

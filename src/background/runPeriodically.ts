@@ -2,8 +2,8 @@
  * Work on a schedule that goes on whatever becomes of one run.
  */
 import { Cause, type Duration, Effect, Exit, type Schedule } from "effect"
-import { Fatal } from "./Fatal.ts"
 import { makeChangeLog, reasonOf, type Wording } from "./ChangeLog.ts"
+import { Fatal } from "./Fatal.ts"
 import * as TaskHealth from "./TaskHealth.ts"
 
 export interface PeriodicTask<E, R> extends Wording {

@@ -3,9 +3,9 @@
  * on its address, reach the database and the collector, read its variables, files and migrations.
  */
 import { Array, Option } from "effect"
+import type { ConnectionParameters } from "../database/ConnectionParameters.ts"
 import { variables } from "./Config.ts"
 import { namesOf } from "./ConfigVariable.ts"
-import type { ConnectionParameters } from "../database/ConnectionParameters.ts"
 import type { SettingsShape } from "./Settings.ts"
 
 export interface Permissions {

@@ -13,10 +13,10 @@ import {
   Result,
   Struct,
 } from "effect"
+import * as DatabaseUrl from "../database/url/DatabaseUrl.ts"
+import { definitions, variables } from "./Config.ts"
 import { ConfigInvalid } from "./ConfigInvalid.ts"
 import { namesOf, read, type Variable } from "./ConfigVariable.ts"
-import { definitions, variables } from "./Config.ts"
-import * as DatabaseUrl from "../database/url/DatabaseUrl.ts"
 
 type Value<V> = V extends Variable<infer A> ? A : never
 type Values = { readonly [Name in keyof typeof definitions]: Value<(typeof definitions)[Name]> }

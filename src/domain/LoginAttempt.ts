@@ -3,10 +3,10 @@
  */
 import { Schema } from "effect"
 import { Model } from "effect/schema"
-import { Email, StoredEmail } from "./Email.ts"
-import { IpAddress, StoredIpAddress } from "./IpAddress.ts"
 import { nullable, optionalAsNull } from "../schema/nullable.ts"
 import { boundedText } from "../schema/Text.ts"
+import { Email, StoredEmail } from "./Email.ts"
+import { IpAddress, StoredIpAddress } from "./IpAddress.ts"
 import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
 import { StoredUserId, UserId } from "./User.ts"
 import { UserAgent } from "./UserAgent.ts"

@@ -3,9 +3,9 @@
  */
 import { DateTime, Effect, Schema } from "effect"
 import { Model } from "effect/schema"
-import { IpAddress, StoredIpAddress } from "./IpAddress.ts"
 import { nullable, optionalAsNull } from "../schema/nullable.ts"
 import { boundedText } from "../schema/Text.ts"
+import { IpAddress, StoredIpAddress } from "./IpAddress.ts"
 import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
 import { StoredUserId, UserId } from "./User.ts"
 import { UserAgent } from "./UserAgent.ts"

@@ -3,10 +3,10 @@
  */
 import { Effect, Schema } from "effect"
 import { Model } from "effect/schema"
-import { Email, StoredEmail } from "./Email.ts"
 import { nullable, optionalAsNull } from "../schema/nullable.ts"
-import { PasswordHash, StoredPasswordHash } from "./PasswordHash.ts"
 import { boundedText } from "../schema/Text.ts"
+import { Email, StoredEmail } from "./Email.ts"
+import { PasswordHash, StoredPasswordHash } from "./PasswordHash.ts"
 import { StoredTimestamp, Timestamp } from "./Timestamp.ts"
 import { StoredUuid, Uuid } from "./Uuid.ts"
 

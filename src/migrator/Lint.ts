@@ -9,8 +9,8 @@
  */
 import { Array, Effect, Order, Path, Schema } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
-import type { MigrationFile } from "./MigrationFile.ts"
 import * as ScriptRules from "./apply/ScriptRules.ts"
+import type { MigrationFile } from "./MigrationFile.ts"
 
 /** A statement that a rule objects to. */
 export class LintFinding extends Schema.Class<LintFinding>("LintFinding")({

@@ -10,7 +10,10 @@ import { NodeFileSystem, NodePath } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { Array, Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import * as Baseline from "./inspect/Baseline.ts"
+import type { IndexInvalid } from "./apply/ConcurrentIndex.ts"
+import * as ScriptRules from "./apply/ScriptRules.ts"
+import { type MigrationLocked, type SessionUnfit, withSession } from "./apply/Session.ts"
+import * as Up from "./apply/Up.ts"
 import {
   type Comparison,
   type DatabaseAhead,
@@ -18,17 +21,14 @@ import {
   MigrationsPending,
   type MigrationsTampered,
 } from "./Comparison.ts"
-import type { IndexInvalid } from "./apply/ConcurrentIndex.ts"
-import * as Drift from "./inspect/Drift.ts"
 import * as Grant from "./Grant.ts"
+import * as Baseline from "./inspect/Baseline.ts"
+import * as Drift from "./inspect/Drift.ts"
+import * as Sequences from "./inspect/Sequences.ts"
 import * as MigrationDirectory from "./MigrationDirectory.ts"
 import type { MigrationFailed } from "./MigrationFailed.ts"
 import type { MigrationFile, MigrationFileInvalid } from "./MigrationFile.ts"
 import { explained, type MigrationsUnavailable } from "./MigrationsUnavailable.ts"
-import * as ScriptRules from "./apply/ScriptRules.ts"
-import { type MigrationLocked, type SessionUnfit, withSession } from "./apply/Session.ts"
-import * as Sequences from "./inspect/Sequences.ts"
-import * as Up from "./apply/Up.ts"
 
 /** Why a database is not fit for this code. */
 export type Unfit = MigrationsTampered | MigrationsPending | DatabaseAhead

@@ -2,8 +2,8 @@
  * A clean-up on a schedule, inside the service.
  */
 import { Data, Duration, Effect, Layer, Random, Schedule } from "effect"
-import { runPeriodically } from "../background/runPeriodically.ts"
 import { reasonOf } from "../background/ChangeLog.ts"
+import { runPeriodically } from "../background/runPeriodically.ts"
 import { Maintenance } from "./Maintenance.ts"
 
 export interface RetentionOptions {

@@ -4,10 +4,10 @@
 import { NodeServices } from "@effect/platform-node"
 import { Cause, Console, Duration, Effect, Layer, Logger, Option, References, Tracer } from "effect"
 import { Otlp } from "effect/observability"
+import { loadLogging, Settings } from "../config/Settings.ts"
 import { tracerWithoutWords } from "../database/traced.ts"
 import * as ExportClient from "./ExportClient.ts"
 import { type Explained, sentenceOf } from "./reportFailure.ts"
-import { loadLogging, Settings } from "../config/Settings.ts"
 
 const formats = { json: Logger.formatJson, logfmt: Logger.formatLogFmt }
 

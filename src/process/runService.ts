@@ -9,10 +9,10 @@ import { NodeServices } from "@effect/platform-node"
 import { Cause, Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import process from "node:process"
 import { Fatal } from "../background/Fatal.ts"
+import { Settings } from "../config/Settings.ts"
 import * as Observability from "./Observability.ts"
 import type { Explained } from "./reportFailure.ts"
 import { runMain } from "./runMain.ts"
-import { Settings } from "../config/Settings.ts"
 
 /**
  * Milliseconds in which another signal is taken for the echo of the first: a service manager sends

@@ -7,8 +7,8 @@ import { Admission } from "../api/Admission.ts"
 import { Api } from "../api/Api.ts"
 import { Authorization, RequiredScope } from "../api/Authorization.ts"
 import type { Scope } from "../domain/ApiKey.ts"
-import type { FastRoute } from "./fastPath/FastRoute.ts"
 import { documentPaths } from "./docs/Documentation.ts"
+import type { FastRoute } from "./fastPath/FastRoute.ts"
 import { makeRouteTable, type Match } from "./RouteTable.ts"
 
 /** How the router reads paths: nothing but what they say. */
@@ -30,7 +30,7 @@ export interface Route {
   /** Whether it takes its turn when many requests are in flight. */
   readonly isAdmitted: boolean
   readonly takesBody: boolean
-  /** The short way to its handler, if it has one. */
+  /** What takes it on the fast path, if anything does. */
   readonly fast: FastRoute | undefined
 }
 

@@ -3,9 +3,9 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import { ExpectationFailed } from "../api/problems.ts"
-import type { Connections } from "./listener/Connections.ts"
 import type { FastPath } from "./fastPath/FastPath.ts"
 import { type Gate, isAnswer } from "./gate.ts"
+import type { Connections } from "./listener/Connections.ts"
 import { type Answer, problemResponse, send } from "./problems/problemResponse.ts"
 import { announcedLength } from "./requestBody.ts"
 

@@ -2,9 +2,9 @@ import { assert, layer } from "@effect/vitest"
 import { Arbitrary, Effect, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { Email } from "../../src/domain/Email.ts"
-import { TestDatabase } from "../support/TestDatabase.ts"
 import { anyOf, between, oneOf } from "../support/arbitraries.ts"
 import { checks } from "../support/checks.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
 
 const isEmail = (text: string) => Option.isSome(Schema.decodeOption(Email)(text))
 

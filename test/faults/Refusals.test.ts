@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
-import { lockTable, query } from "./support/Cluster.ts"
 import type { Call } from "./support/Client.ts"
+import { lockTable, query } from "./support/Cluster.ts"
 import * as Load from "./support/Load.ts"
 import { answered, aSignUp, assertHealth, assertUnavailable, Stage } from "./support/Stage.ts"
 

@@ -2,8 +2,8 @@
  * What can be odd about a request before anything of it is decoded.
  */
 import { Arbitrary } from "effect"
-import { keyWith } from "../support/TestService.ts"
 import { anyOf, between, oneOf } from "../support/arbitraries.ts"
+import { keyWith } from "../support/TestService.ts"
 import type { Message } from "./Message.ts"
 
 type Oddity = (message: Message) => Message

@@ -5,10 +5,10 @@
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Effect, Layer, Option } from "effect"
+import { Settings } from "../../src/config/Settings.ts"
 import * as Database from "../../src/database/Database.ts"
 import * as Cli from "../../src/migrator/cli/Cli.ts"
 import { Migrator } from "../../src/migrator/Migrator.ts"
-import { Settings } from "../../src/config/Settings.ts"
 
 const [directory = "", ...args] = Deno.args
 

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
-import { TestDatabase } from "../support/TestDatabase.ts"
 import { checks } from "../support/checks.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
 import { clear, contents, expectedContents } from "./contents.ts"
 import { anySequence, beginning } from "./Operation.ts"
 import { perform } from "./perform.ts"

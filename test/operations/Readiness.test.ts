@@ -1,8 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { LogLines } from "../support/LogLines.ts"
 import { Readiness, type Unready } from "../../src/operations/Readiness.ts"
+import { LogLines } from "../support/LogLines.ts"
 
 const build = (check: Effect.Effect<unknown, Unready>) =>
   Effect.map(Layer.build(Readiness.layer(check)), Context.get(Readiness))

@@ -3,8 +3,8 @@ import { assert, layer } from "@effect/vitest"
 import { createServer } from "node:http"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import * as Observability from "../../src/process/Observability.ts"
 import * as Settings from "../../src/config/Settings.ts"
+import * as Observability from "../../src/process/Observability.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 /** An OpenTelemetry collector; gives its address and what it was sent. */

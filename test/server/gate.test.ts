@@ -4,8 +4,8 @@ import { SqlClient } from "effect/sql"
 import { connect } from "node:net"
 import { assertProblem } from "../support/answers.ts"
 import { address, call } from "../support/calls.ts"
-import { open, parseAnswers } from "../support/RawSocket.ts"
 import { eventually } from "../support/EmbeddedServer.ts"
+import { open, parseAnswers } from "../support/RawSocket.ts"
 import { keyWith, testService } from "../support/TestService.ts"
 
 const lines = (...given: ReadonlyArray<string>) => [...given, "", ""].join("\r\n")

@@ -8,8 +8,8 @@ import { makeClient } from "../faults/support/Client.ts"
 import * as Proxy from "../faults/support/Proxy.ts"
 import * as ServiceProcess from "../faults/support/ServiceProcess.ts"
 import { answered } from "../faults/support/Stage.ts"
-import * as Program from "../support/Program.ts"
 import { LogLines } from "../support/LogLines.ts"
+import * as Program from "../support/Program.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const start = Effect.fnUntraced(function* (variables: Record<string, string> = {}) {

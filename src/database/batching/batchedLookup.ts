@@ -3,12 +3,12 @@
  */
 import { Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema, type Statement } from "effect/sql"
-import * as Batcher from "./Batcher.ts"
 import { interpretErrors } from "../Constraints.ts"
 import { prepared } from "../prepared.ts"
 import { retryRead } from "../transactions.ts"
+import * as Batcher from "./Batcher.ts"
 
-interface LookUp<Key extends string, Row> {
+interface Lookup<Key extends string, Row> {
   /** What a trace calls it. */
   readonly name: string
   readonly key: Schema.Codec<Key, string>
@@ -24,7 +24,7 @@ interface LookUp<Key extends string, Row> {
 /** Makes a function that gives the row of a key, if there is one. */
 export const makeBatchedLookup = <Key extends string, Row>(
   sql: SqlClient.SqlClient,
-  { name, key, type, row, select, keyOf }: LookUp<Key, Row>,
+  { name, key, type, row, select, keyOf }: Lookup<Key, Row>,
 ) => {
   const keyType = sql.literal(type)
 

@@ -3,9 +3,9 @@
  * a `-- no-transaction` file that a run could not go on from after it was killed.
  */
 import { Array, Effect } from "effect"
-import * as ConcurrentIndex from "./ConcurrentIndex.ts"
 import { type MigrationFile, MigrationFileInvalid } from "../MigrationFile.ts"
 import { type Statement, statements } from "../StatementScanner.ts"
+import * as ConcurrentIndex from "./ConcurrentIndex.ts"
 
 export interface Violation {
   /** Line in the file, from 1. */

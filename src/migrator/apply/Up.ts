@@ -4,7 +4,6 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Clock, Duration, Effect, Schedule, Schema } from "effect"
 import { isSqlError } from "effect/sql/SqlError"
-import { applyMigration } from "./applyMigration.ts"
 import {
   compare,
   type Comparison,
@@ -15,6 +14,7 @@ import {
 import * as Ledger from "../Ledger.ts"
 import { isLockFailure, MigrationFailed } from "../MigrationFailed.ts"
 import type { MigrationFile } from "../MigrationFile.ts"
+import { applyMigration } from "./applyMigration.ts"
 import * as ScriptRules from "./ScriptRules.ts"
 import { acquireLock, MigrationLocked, withSession } from "./Session.ts"
 

@@ -7,11 +7,11 @@
 import { Effect, type Layer } from "effect"
 import { Command } from "effect/cli"
 import denoJson from "../../../deno.json" with { type: "json" }
+import type { Migrator } from "../Migrator.ts"
 import { create, lint } from "./CliAuthor.ts"
 import { drift, status, verify } from "./CliInspect.ts"
 import { report, StderrLogger } from "./CliOutput.ts"
 import { baseline, grant, runUp, up, upFlags } from "./CliUp.ts"
-import type { Migrator } from "../Migrator.ts"
 
 /** The commands, on a database and a directory of migrations. */
 export const make = <E, R>(migrator: Layer.Layer<Migrator, E, R>, directory: string) =>

@@ -3,10 +3,10 @@
  */
 import { Console, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { jsonFlag, printFindings } from "./CliOutput.ts"
 import * as Lint from "../Lint.ts"
 import * as MigrationDirectory from "../MigrationDirectory.ts"
 import * as Template from "../Template.ts"
+import { jsonFlag, printFindings } from "./CliOutput.ts"
 
 export const create = (directory: string) =>
   Command.make("new", {

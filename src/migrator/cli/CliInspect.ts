@@ -3,10 +3,10 @@
  */
 import { DateTime, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
-import * as Catalogue from "../inspect/Catalogue.ts"
-import { count, Found, jsonFlag, print, printFindings } from "./CliOutput.ts"
 import { label } from "../Comparison.ts"
+import * as Catalogue from "../inspect/Catalogue.ts"
 import { Migrator } from "../Migrator.ts"
+import { count, Found, jsonFlag, print, printFindings } from "./CliOutput.ts"
 
 export const status = Command.make("status", {
   json: jsonFlag(

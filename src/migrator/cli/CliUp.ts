@@ -5,9 +5,9 @@
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { duration } from "../../config/ConfigSchemas.ts"
-import { count, jsonFlag, print } from "./CliOutput.ts"
-import { Migrator } from "../Migrator.ts"
 import { milliseconds } from "../apply/Up.ts"
+import { Migrator } from "../Migrator.ts"
+import { count, jsonFlag, print } from "./CliOutput.ts"
 
 const time = (name: string, byDefault: string, description: string) =>
   Flag.String(name).pipe(

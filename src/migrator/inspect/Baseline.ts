@@ -3,9 +3,9 @@
  */
 import { Array, Effect, Schema } from "effect"
 import { Migrator as EffectMigrator, SqlClient } from "effect/sql"
-import * as Drift from "./Drift.ts"
 import * as Ledger from "../Ledger.ts"
 import type { MigrationFile } from "../MigrationFile.ts"
+import * as Drift from "./Drift.ts"
 
 /** The schema is not what the migrations make, so they must not be recorded as applied. */
 export class SchemaDiffers extends Schema.TaggedError<SchemaDiffers>()("SchemaDiffers", {

@@ -10,14 +10,14 @@
  */
 import { Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import * as Catalogue from "./Catalogue.ts"
-import type { CatalogueEntry } from "./Catalogue.ts"
+import { runInTransaction } from "../apply/runInTransaction.ts"
+import { restore } from "../apply/Session.ts"
 import { discarding } from "../discarding.ts"
 import { MigrationFile } from "../MigrationFile.ts"
-import { runInTransaction } from "../apply/runInTransaction.ts"
-import * as Sequences from "./Sequences.ts"
-import { restore } from "../apply/Session.ts"
 import { statements } from "../StatementScanner.ts"
+import * as Catalogue from "./Catalogue.ts"
+import type { CatalogueEntry } from "./Catalogue.ts"
+import * as Sequences from "./Sequences.ts"
 
 /** A definition on one line, after what leads to it; nothing where there is none to show. */
 const inLine = (lead: string, definition: string | null) =>

@@ -9,9 +9,9 @@ import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
 import type { IdempotencyKeyReused } from "../../domain/IdempotencyKey.ts"
 import type { LoginAttempt } from "../../domain/LoginAttempt.ts"
 import type { UserId, UserNotFound } from "../../domain/User.ts"
+import { type CleanUpOptions, deleteInBatches } from "../deleteInBatches.ts"
 import { makeFailureCounters, type Origin } from "./countLoginFailures.ts"
 import { type CreateLoginAttemptOptions, makeCreateLoginAttempt } from "./createLoginAttempt.ts"
-import { type CleanUpOptions, deleteInBatches } from "../deleteInBatches.ts"
 
 export class LoginAttemptRepository extends Context.Service<LoginAttemptRepository, {
   readonly create: (

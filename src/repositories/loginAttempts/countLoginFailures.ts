@@ -8,12 +8,12 @@ import { type SqlClient, SqlSchema, type Statement } from "effect/sql"
 import * as Batcher from "../../database/batching/Batcher.ts"
 import { interpretErrors } from "../../database/Constraints.ts"
 import { makeLongRead } from "../../database/longRead.ts"
-import { retryRead, whenInTransaction } from "../../database/transactions.ts"
 import { prepared } from "../../database/prepared.ts"
+import { retryRead, whenInTransaction } from "../../database/transactions.ts"
 import { Email } from "../../domain/Email.ts"
 import type { IpAddress } from "../../domain/IpAddress.ts"
-import { nullable } from "../../schema/nullable.ts"
 import { StoredUserId, UserNotFound } from "../../domain/User.ts"
+import { nullable } from "../../schema/nullable.ts"
 
 /** Whose failures are counted: those with this address, from this host, or both at once. */
 export type Origin =

@@ -7,6 +7,7 @@ import { interpretErrors, refreshTokenConstraints } from "../../database/Constra
 import { type Bound, bounded, lockTimeoutIs, waitsBriefly } from "../../database/LockWaits.ts"
 import { prepared } from "../../database/prepared.ts"
 import { traced } from "../../database/traced.ts"
+import { retryRead, withSavepointOrRetry } from "../../database/transactions.ts"
 import { ExpiryNotInFuture, RefreshToken, type RefreshTokenId } from "../../domain/RefreshToken.ts"
 import { Timestamp } from "../../domain/Timestamp.ts"
 import { StoredUserId, UserId, UserNotFound } from "../../domain/User.ts"
@@ -14,7 +15,6 @@ import { StoredUuid } from "../../domain/Uuid.ts"
 import { insertionFields, makeCreate } from "../makeCreate.ts"
 import { uuidV7 } from "../uuidV7.ts"
 import { type RefreshTokensTable, refreshTokensTable } from "./refreshTokensTable.ts"
-import { retryRead, withSavepointOrRetry } from "../../database/transactions.ts"
 
 export interface CreateOptions {
   /** Becomes the token's id; the same call again gives the token as it is now. */

@@ -3,12 +3,12 @@
  */
 import { Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
+import { makeGroupCommit } from "../../database/batching/groupCommit.ts"
 import { interpretErrors } from "../../database/Constraints.ts"
 import { type Bound, bounded, lockTimeoutIs } from "../../database/LockWaits.ts"
 import { prepared } from "../../database/prepared.ts"
 import { traced } from "../../database/traced.ts"
 import { RefreshToken, RefreshTokenNotFound, TokenHash } from "../../domain/RefreshToken.ts"
-import { makeGroupCommit } from "../../database/batching/groupCommit.ts"
 import { refreshTokensTable } from "./refreshTokensTable.ts"
 
 const Revocation = Schema.Struct({ tokenHash: TokenHash })

@@ -7,6 +7,7 @@ import { interpretErrors, refreshTokenConstraints } from "../../database/Constra
 import { type Bound, bounded, lockTimeoutIs, waitsBriefly } from "../../database/LockWaits.ts"
 import { prepared } from "../../database/prepared.ts"
 import { traced } from "../../database/traced.ts"
+import { retryRead, withSavepointOrRetry } from "../../database/transactions.ts"
 import { IdempotencyKeyReused } from "../../domain/IdempotencyKey.ts"
 import {
   ExpiryNotInFuture,
@@ -21,11 +22,10 @@ import {
 } from "../../domain/RefreshToken.ts"
 import { Timestamp } from "../../domain/Timestamp.ts"
 import { StoredUuid } from "../../domain/Uuid.ts"
-import type { CreateOptions } from "./createRefreshToken.ts"
 import { insertionFields, makeCreate } from "../makeCreate.ts"
 import { uuidV7 } from "../uuidV7.ts"
+import type { CreateOptions } from "./createRefreshToken.ts"
 import { type RefreshTokensTable, refreshTokensTable } from "./refreshTokensTable.ts"
-import { retryRead, withSavepointOrRetry } from "../../database/transactions.ts"
 
 /** Why a rotation replaced nothing, where that is no refusal. */
 type Obstacle =

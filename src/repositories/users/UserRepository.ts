@@ -3,6 +3,7 @@
  */
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql"
+import { makeBatchedLookup } from "../../database/batching/batchedLookup.ts"
 import { traced } from "../../database/traced.ts"
 import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
 import type { Email } from "../../domain/Email.ts"
@@ -18,10 +19,9 @@ import {
   VersionMismatch,
 } from "../../domain/User.ts"
 import { type CreateUserOptions, makeCreateUser } from "./createUser.ts"
-import { makeBatchedLookup } from "../../database/batching/batchedLookup.ts"
+import { makeDeleteUser } from "./deleteUser.ts"
 import { makeListUsers } from "./listUsers.ts"
 import { makePreferEmailTaken, type Unacceptable } from "./preferEmailTaken.ts"
-import { makeDeleteUser } from "./deleteUser.ts"
 import { makeUpdateUser } from "./updateUser.ts"
 import { usersTable } from "./usersTable.ts"
 

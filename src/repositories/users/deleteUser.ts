@@ -2,13 +2,13 @@
  * The deletion of a user with all that hangs on it, in one transaction of many short statements: a
  * cascade in one would take as long as the user has rows, which no bound on statements fits.
  */
-import { nullable } from "../../schema/nullable.ts"
 import { Effect, Option, Schema } from "effect"
 import { type SqlClient, type SqlError, SqlSchema } from "effect/sql"
 import { interpretErrors } from "../../database/Constraints.ts"
 import { asTheSession, bounded, lockTimeoutIs, makeWaitFor } from "../../database/LockWaits.ts"
 import { inTransaction, whenInTransaction } from "../../database/transactions.ts"
 import { UserId, Version } from "../../domain/User.ts"
+import { nullable } from "../../schema/nullable.ts"
 
 /** Rows a statement. */
 const batchSize = 10_000

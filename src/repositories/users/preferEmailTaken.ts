@@ -4,10 +4,10 @@
 import { Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlSchema } from "effect/sql"
 import { interpretErrors } from "../../database/Constraints.ts"
+import { retryRead } from "../../database/transactions.ts"
 import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
 import { Email } from "../../domain/Email.ts"
 import { type CredentialsMissing, EmailTaken, type GoogleIdTaken } from "../../domain/User.ts"
-import { retryRead } from "../../database/transactions.ts"
 
 /** Why a user cannot be as it is wanted to be. */
 export type Unacceptable = EmailTaken | GoogleIdTaken | CredentialsMissing

@@ -1,8 +1,8 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../../api/Api.ts"
-import { toProblem } from "../problems/toProblem.ts"
 import { Maintenance } from "../../operations/Maintenance.ts"
+import { toProblem } from "../problems/toProblem.ts"
 
 export const MaintenanceHandlers = HttpApiBuilder.group(
   Api,

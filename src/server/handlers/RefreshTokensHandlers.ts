@@ -1,14 +1,14 @@
 import { Effect, Option } from "effect"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../../api/Api.ts"
-import type { RefreshTokensApi } from "../../api/RefreshTokensApi.ts"
 import * as Problem from "../../api/problems.ts"
+import type { RefreshTokensApi } from "../../api/RefreshTokensApi.ts"
 import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
 import type { RefreshToken } from "../../domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../../repositories/refreshTokens/RefreshTokenRepository.ts"
 import { toProblem } from "../problems/toProblem.ts"
-import type { HandlersOf } from "./HandlersOf.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
+import type { HandlersOf } from "./HandlersOf.ts"
 
 /** The database's verdict, so that every route agrees at every instant. */
 const toJson = (token: RefreshToken) => ({ ...token, isValid: token.wasValid })

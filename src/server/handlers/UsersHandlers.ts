@@ -1,15 +1,15 @@
 import { Effect, Option, Redacted } from "effect"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../../api/Api.ts"
-import type { UsersApi } from "../../api/UsersApi.ts"
 import * as Problem from "../../api/problems.ts"
+import type { UsersApi } from "../../api/UsersApi.ts"
 import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
 import type { User } from "../../domain/User.ts"
 import { UserRepository } from "../../repositories/users/UserRepository.ts"
 import { toProblem } from "../problems/toProblem.ts"
-import type { HandlersOf } from "./HandlersOf.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
 import { toEntityTag, toPrecondition } from "./entityTags.ts"
+import type { HandlersOf } from "./HandlersOf.ts"
 
 const orNotFound = (found: Effect.Effect<Option.Option<User>, DatabaseUnavailable>) =>
   Effect.flatMap(

@@ -4,8 +4,8 @@
 import type { Server } from "node:http"
 import { Socket } from "node:net"
 import * as Problem from "../../api/problems.ts"
-import type { Connections } from "./Connections.ts"
 import { type Answer, problemResponse } from "../problems/problemResponse.ts"
+import type { Connections } from "./Connections.ts"
 
 const notHttp = problemResponse(
   new Problem.InvalidRequest({

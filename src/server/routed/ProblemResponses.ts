@@ -13,8 +13,8 @@ import * as Problem from "../../api/problems.ts"
 import { internalError } from "../problems/internalError.ts"
 import { headersOfStatus } from "../problems/problemResponse.ts"
 import { withStrictBody } from "../requestBody.ts"
-import { withRequestSpan } from "./requestSpan.ts"
 import { normalizeTarget } from "../requestTarget.ts"
+import { withRequestSpan } from "./requestSpan.ts"
 
 const invalidBody = (message: string) =>
   new Problem.InvalidRequest({ errors: [{ path: "body", message }] })

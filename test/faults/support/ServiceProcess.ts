@@ -2,8 +2,8 @@
  * The service as a process of its own, started as an operator starts it.
  */
 import { Effect, Redacted, Schema } from "effect"
-import type { ConnectionParameters } from "../../../src/database/ConnectionParameters.ts"
 import { createHash } from "node:crypto"
+import type { ConnectionParameters } from "../../../src/database/ConnectionParameters.ts"
 import * as Program from "../../support/Program.ts"
 
 /** The key that every service process knows, good for everything. */

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { MigrationFailed } from "../../../src/migrator/MigrationFailed.ts"
 import { SessionUnfit } from "../../../src/migrator/apply/Session.ts"
+import { MigrationFailed } from "../../../src/migrator/MigrationFailed.ts"
 import { Scratch } from "../Scratch.ts"
 
 const files = {

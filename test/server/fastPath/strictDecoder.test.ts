@@ -1,8 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Result, Schema } from "effect"
-import { nullable } from "../../../src/schema/nullable.ts"
 import { RefreshToken } from "../../../src/domain/RefreshToken.ts"
 import { User } from "../../../src/domain/User.ts"
+import { nullable } from "../../../src/schema/nullable.ts"
 import { strictDecoder } from "../../../src/server/fastPath/strictDecoder.ts"
 
 const options = { errors: "all", onExcessProperty: "error" } as const
