@@ -39,8 +39,8 @@ const tolerance: Record<keyof Work, readonly [factor: number, margin: number]> =
   bytesToDatabase: [1.02, 2],
   bytesFromDatabase: [1.02, 2],
   bytesOfAnswer: [1.02, 2],
-  // Runs on one machine differ by up to 0.2 %.
-  bytesAllocated: [1.01, 0],
+  // Runs on one machine differ by up to 0.2 %, beside four busy processes by up to 2 %.
+  bytesAllocated: [1.04, 0],
 }
 
 const expectedFile = new URL("expected.json", import.meta.url)
