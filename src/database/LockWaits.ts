@@ -72,8 +72,7 @@ export const waitsBriefly = (sql: SqlClient.SqlClient) => lockTimeoutIs(sql, inM
 const isLockTimeout = (error: unknown): error is DatabaseUnavailable =>
   error instanceof DatabaseUnavailable && error.code === "55P03"
 
-/** Tries a write a turn after the other until `end` (of `performance.now`); then it fails as the last
- * did. */
+/** Tries a write a turn after the other until `end` (of `performance.now`), and fails as the last did. */
 const inTurns =
   (bulkhead: Bulkhead, key: string, end: number, last: DatabaseUnavailable) =>
   <A, E, R>(
@@ -99,20 +98,22 @@ const inTurns =
  * turns. In a transaction of the caller they wait as long as the session lets them.
  */
 export const makeWaitFor = (sql: SqlClient.SqlClient) =>
-  Effect.map(Bulkhead, (bulkhead) =>
-  <A, E, R>(
-    key: string,
-    write: Effect.Effect<A, E | DatabaseUnavailable, R>,
-    first = write,
-  ) =>
-    whenInTransaction(sql, {
-      inside: () => asTheSession(write),
-      outside: () => {
-        const end = performance.now() + Duration.toMillis(bulkhead.lockTimeout)
-        return Effect.catchIf(
-          first,
-          isLockTimeout,
-          (error) => inTurns(bulkhead, key, end, error)(write),
-        )
-      },
-    }))
+  Effect.map(Bulkhead, (bulkhead) => {
+    const lockTimeoutMs = Duration.toMillis(bulkhead.lockTimeout)
+    return <A, E, R>(
+      key: string,
+      write: Effect.Effect<A, E | DatabaseUnavailable, R>,
+      first = write,
+    ) =>
+      whenInTransaction(sql, {
+        inside: () => asTheSession(write),
+        outside: () => {
+          const end = performance.now() + lockTimeoutMs
+          return Effect.catchIf(
+            first,
+            isLockTimeout,
+            (error) => inTurns(bulkhead, key, end, error)(write),
+          )
+        },
+      })
+  })

@@ -62,11 +62,21 @@ class Queue<Call, Row, A, E> {
   private entries: Array<Waiting<Call, A, E>> = []
   private timer: ReturnType<typeof setTimeout> | undefined
 
+  private readonly sendBatch: BatcherOptions<Call, Row, A, E>["batch"]
+
   constructor(
     private readonly options: BatcherOptions<Call, Row, A, E>,
     private readonly runFork: <B, F>(effect: Effect.Effect<B, F>) => Fiber.Fiber<B, F>,
     private readonly load: { calls: number },
-  ) {}
+  ) {
+    const { name, reads, batch } = options
+    this.sendBatch = traced(
+      `${name}.batch`,
+      // A row that is not what it should be is a defect of the whole statement.
+      (calls) => reads ? Effect.catchDefect(batch(calls), () => Effect.succeed([])) : batch(calls),
+      (calls) => ({ root: true, attributes: { calls: calls.length } }),
+    )
+  }
 
   /** Whether a call that arrives now need not wait. */
   isFree() {
@@ -155,16 +165,6 @@ class Queue<Call, Row, A, E> {
           })
         }),
     )
-  }
-
-  private sendBatch(calls: ReadonlyArray<Call>) {
-    const { name, reads, batch } = this.options
-    return traced(
-      `${name}.batch`,
-      // A row that is not what it should be is a defect of the whole statement.
-      () => reads ? Effect.catchDefect(batch(calls), () => Effect.succeed([])) : batch(calls),
-      () => ({ root: true, attributes: { calls: calls.length } }),
-    )()
   }
 
   private withdraw(entry: Waiting<Call, A, E>) {

@@ -14,13 +14,13 @@
 export const MAX_BATCH_SIZE = 128
 
 /** Calls that are never divided: PostgreSQL has more to do for two small statements than for one. */
-export const UNDIVIDED_MAX = 8
+const UNDIVIDED_MAX = 8
 
 /** Milliseconds after which a statement that takes long, waiting for a lock perhaps, holds up no others. */
 export const SLOW_STATEMENT_MS = 50
 
 /** A batch with this share of all calls is large enough not to wait for more. */
-export const LARGE_ENOUGH_SHARE = 1 / 6
+const LARGE_ENOUGH_SHARE = 1 / 6
 
 /** Milliseconds that a smaller batch waits. */
 export const HOLD_MS = 5

@@ -98,14 +98,14 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
     RefreshTokenRepository,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const refreshTokens = refreshTokensTable(sql)
+      const { columns } = refreshTokensTable(sql)
 
       const findByTokenHash = yield* makeBatchedLookup(sql, {
         name: "RefreshTokenRepository.findByTokenHash",
         key: TokenHash,
         type: "text",
         row: RefreshToken,
-        select: sql`SELECT ${refreshTokens.columns} FROM public.refresh_tokens WHERE token_hash`,
+        select: sql`SELECT ${columns} FROM public.refresh_tokens WHERE token_hash`,
         keyOf: (token: RefreshToken) => token.tokenHash,
       })
 
@@ -134,7 +134,7 @@ export class RefreshTokenRepository extends Context.Service<RefreshTokenReposito
         deleteExpired: traced("RefreshTokenRepository.deleteExpired", deleteExpired),
         listForUser: traced(
           "RefreshTokenRepository.listForUser",
-          makeListRefreshTokens(sql, refreshTokens),
+          makeListRefreshTokens(sql),
         ),
       })
     }),

@@ -10,7 +10,7 @@ import { RefreshToken } from "../../domain/RefreshToken.ts"
 import { UserId, UserNotFound } from "../../domain/User.ts"
 import { nullable } from "../../schema/nullable.ts"
 import { pageOf, startAfter } from "../keysetPagination.ts"
-import type { RefreshTokensTable } from "./refreshTokensTable.ts"
+import { refreshTokensTable } from "./refreshTokensTable.ts"
 
 /** Which tokens of a user: the valid ones, the others, or all. */
 export interface ListOptions {
@@ -19,10 +19,9 @@ export interface ListOptions {
   readonly after?: Place | undefined
 }
 
-export const makeListRefreshTokens = (
-  sql: SqlClient.SqlClient,
-  { columns }: RefreshTokensTable,
-) => {
+export const makeListRefreshTokens = (sql: SqlClient.SqlClient) => {
+  const { columns } = refreshTokensTable(sql)
+
   const findPage = SqlSchema.findAll({
     Request: Schema.Struct({
       userId: UserId,

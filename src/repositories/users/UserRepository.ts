@@ -62,8 +62,7 @@ export class UserRepository extends Context.Service<UserRepository, {
     UserRepository,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const users = usersTable(sql)
-      const { columns } = users
+      const { columns } = usersTable(sql)
       const preferEmailTaken = makePreferEmailTaken(sql)
 
       const getById = yield* makeBatchedLookup(sql, {
@@ -103,7 +102,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         return yield* Option.isSome(user) ? new VersionMismatch() : new UserNotFound()
       })
 
-      const changeUser = yield* makeUpdateUser(sql, users, preferEmailTaken)
+      const changeUser = yield* makeUpdateUser(sql, preferEmailTaken)
 
       const update = Effect.fnUntraced(function* (
         id: UserId,
@@ -132,7 +131,7 @@ export class UserRepository extends Context.Service<UserRepository, {
         create: yield* makeCreateUser(sql, preferEmailTaken),
         update: traced("UserRepository.update", update),
         delete: traced("UserRepository.delete", delete_),
-        list: traced("UserRepository.list", makeListUsers(sql, users)),
+        list: traced("UserRepository.list", makeListUsers(sql)),
       })
     }),
   )

@@ -8,9 +8,11 @@ import { retryRead } from "../../database/transactions.ts"
 import type { Place } from "../../domain/Page.ts"
 import { User } from "../../domain/User.ts"
 import { pageOf, startAfter } from "../keysetPagination.ts"
-import type { UsersTable } from "./usersTable.ts"
+import { usersTable } from "./usersTable.ts"
 
-export const makeListUsers = (sql: SqlClient.SqlClient, { columns }: UsersTable) => {
+export const makeListUsers = (sql: SqlClient.SqlClient) => {
+  const { columns } = usersTable(sql)
+
   const findPage = SqlSchema.findAll({
     Request: Schema.Struct({
       createdAt: Schema.String,

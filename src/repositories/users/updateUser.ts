@@ -9,14 +9,14 @@ import { withSavepointOrRetry } from "../../database/transactions.ts"
 import { User, UserId, Version } from "../../domain/User.ts"
 import { nullable } from "../../schema/nullable.ts"
 import type { PreferEmailTaken } from "./preferEmailTaken.ts"
-import type { UsersTable } from "./usersTable.ts"
+import { usersTable } from "./usersTable.ts"
 
 /** Makes a function that gives none when there is no such user in one of the versions; null is any. */
 export const makeUpdateUser = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
-  users: UsersTable,
   preferEmailTaken: PreferEmailTaken,
 ) {
+  const users = usersTable(sql)
   const changeable = Struct.keys(User.update.fields).map((name) =>
     [name, users.column(name)] as const
   )

@@ -13,5 +13,3 @@ export const usersTable = describeTable("users", User, {
   updatedAt: {},
   version: { output: "version::text" },
 })
-
-export type UsersTable = ReturnType<typeof usersTable>
