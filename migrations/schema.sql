@@ -27,6 +27,11 @@ CREATE TABLE public.refresh_tokens (
   idempotency_fingerprint bytea,
   ip_address inet,
   revoked_at timestamp(3) with time zone,
+  revoked_reason text COLLATE "C",
+  session_expires_at timestamp(3) with time zone,
+  session_id uuid,
+  sibling_ids uuid[],
+  signed_in_at timestamp(3) with time zone,
   successor_id uuid,
   token_hash text COLLATE "C" NOT NULL,
   user_agent text,
@@ -35,6 +40,9 @@ CREATE TABLE public.refresh_tokens (
   CONSTRAINT refresh_tokens_expires_at_check CHECK (((expires_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (expires_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
   CONSTRAINT refresh_tokens_pkey PRIMARY KEY (id),
   CONSTRAINT refresh_tokens_revoked_at_check CHECK (((revoked_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (revoked_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
+  CONSTRAINT refresh_tokens_revoked_reason_check CHECK ((revoked_reason ~ '^[a-z][a-z0-9-]{0,63}$'::text)),
+  CONSTRAINT refresh_tokens_session_expires_at_check CHECK (((session_expires_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (expires_at <= session_expires_at))),
+  CONSTRAINT refresh_tokens_signed_in_at_check CHECK (((signed_in_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (signed_in_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
   CONSTRAINT refresh_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE
 );
 
@@ -42,6 +50,7 @@ CREATE TABLE public.users (
   auth_provider public.auth_provider_enum NOT NULL,
   created_at timestamp(3) with time zone NOT NULL DEFAULT now(),
   email text COLLATE "C" NOT NULL,
+  email_verified_at timestamp(3) with time zone,
   full_name text,
   google_id text COLLATE "C",
   id uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -53,6 +62,7 @@ CREATE TABLE public.users (
   CONSTRAINT users_auth_provider_check CHECK ((((auth_provider = 'email'::public.auth_provider_enum) AND (password_hash IS NOT NULL)) OR ((auth_provider = 'google'::public.auth_provider_enum) AND (google_id IS NOT NULL)))),
   CONSTRAINT users_created_at_check CHECK (((created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
   CONSTRAINT users_email_check CHECK (((length(email) <= 254) AND (email ~ '^[a-zA-Z0-9.!#$%&''*+/=?^_`{|}~-]+@[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$'::text))),
+  CONSTRAINT users_email_verified_at_check CHECK (((email_verified_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (email_verified_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
   CONSTRAINT users_pkey PRIMARY KEY (id),
   CONSTRAINT users_updated_at_check CHECK (((updated_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (updated_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
 );
@@ -67,7 +77,7 @@ CREATE INDEX login_attempts_user_id_idx ON public.login_attempts USING btree (us
 
 CREATE INDEX refresh_tokens_expires_at_idx ON public.refresh_tokens USING btree (expires_at);
 
-CREATE INDEX refresh_tokens_live_idx ON public.refresh_tokens USING btree (user_id, expires_at) WHERE (revoked_at IS NULL);
+CREATE INDEX refresh_tokens_live_session_idx ON public.refresh_tokens USING btree (user_id, COALESCE(session_id, id)) WHERE (revoked_at IS NULL);
 
 CREATE UNIQUE INDEX refresh_tokens_token_hash_key ON public.refresh_tokens USING btree (token_hash);
 
@@ -78,6 +88,26 @@ CREATE INDEX users_created_at_idx ON public.users USING btree (created_at, id);
 CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
 
 CREATE UNIQUE INDEX users_google_id_key ON public.users USING btree (google_id);
+
+CREATE OR REPLACE FUNCTION public.users_revoke_tokens()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+BEGIN
+  PERFORM FROM public.users WHERE id = OLD.id FOR UPDATE;
+  UPDATE public.refresh_tokens
+  SET revoked_at = clock_timestamp(), revoked_reason = 'user-deactivated'
+  WHERE id = ANY (ARRAY(
+    SELECT id
+    FROM public.refresh_tokens
+    WHERE user_id = OLD.id AND revoked_at IS NULL AND expires_at > clock_timestamp()
+    ORDER BY id
+    FOR NO KEY UPDATE
+  ));
+  RETURN NEW;
+END;
+$function$;
 
 CREATE OR REPLACE FUNCTION public.users_set_version()
  RETURNS trigger
@@ -90,5 +120,7 @@ BEGIN
   RETURN NEW;
 END;
 $function$;
+
+CREATE TRIGGER users_revoke_tokens BEFORE UPDATE OF is_active ON public.users FOR EACH ROW WHEN ((old.is_active AND (NOT new.is_active))) EXECUTE FUNCTION public.users_revoke_tokens();
 
 CREATE TRIGGER users_set_version BEFORE UPDATE ON public.users FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION public.users_set_version();

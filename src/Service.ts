@@ -22,6 +22,7 @@ import { isReadOnly, ReadinessLayer, requireReady } from "./operations/Readiness
 import * as Retention from "./operations/Retention.ts"
 import { LoginAttemptRepository } from "./repositories/loginAttempts/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "./repositories/refreshTokens/RefreshTokenRepository.ts"
+import { RotationDefaults } from "./repositories/refreshTokens/RotationDefaults.ts"
 import { UserRepository } from "./repositories/users/UserRepository.ts"
 import * as patches from "./runtime/patches.ts"
 import { makeCountdown } from "./server/drain.ts"
@@ -124,11 +125,17 @@ const Keys = Layer.unwrap(
 /** Threads have the same keys; the first one logs what becomes of them. */
 const KeysQuiet = Layer.provide(Keys, Layer.succeed(References.MinimumLogLevel, "None"))
 
-const Repositories = Layer.mergeAll(
-  UserRepository.layer,
-  RefreshTokenRepository.layer,
-  LoginAttemptRepository.layer,
-)
+const repositories = ({ rotationGrace, rotationOnReuse }: SettingsShape) =>
+  Layer.mergeAll(
+    UserRepository.layer,
+    RefreshTokenRepository.layer,
+    LoginAttemptRepository.layer,
+  ).pipe(
+    Layer.provide(Layer.succeed(RotationDefaults, {
+      graceSeconds: Duration.toSeconds(rotationGrace),
+      onReuse: rotationOnReuse,
+    })),
+  )
 
 /**
  * Two connections, one for a call and one for the schedule. More calls at once take turns on them,
@@ -214,7 +221,7 @@ export const layer = Layer.unwrap(
         Server.layer({ ...serverOptions(settings), sharing: count > 1 ? "first" : undefined }),
       ),
       Layer.provide([
-        Repositories,
+        repositories(settings),
         MaintenancePool,
         ReadinessLayer,
         Keys,
@@ -243,7 +250,7 @@ export const layerOfThread = ({ index, count, port, embedded }: ThreadStart) =>
       return readiness.pipe(
         Layer.provide(Server.layer({ ...serverOptions(settings), port, sharing: "further" })),
         Layer.provide([
-          Repositories,
+          repositories(settings),
           MaintenancePool,
           ReadinessLayer,
           KeysQuiet,

@@ -39,17 +39,27 @@ export {
   EmailTaken,
   GoogleId,
   GoogleIdTaken,
+  OnEmailTaken,
   User,
   UserId,
   UserNotFound,
   Version,
   VersionMismatch,
 } from "./domain/User.ts"
-export { type Precondition, UserRepository } from "./repositories/users/UserRepository.ts"
+export type { FromGoogle, GoogleAccount } from "./repositories/users/getOrCreateByGoogleId.ts"
+export type { RevokeSessions } from "./repositories/users/updateUser.ts"
+export {
+  type Precondition,
+  type UpdateOptions,
+  UserRepository,
+} from "./repositories/users/UserRepository.ts"
 
 /** Refresh tokens. */
 export {
   ExpiryNotInFuture,
+  NewRefreshToken,
+  OnReuse,
+  OnSessionLimit,
   RefreshToken,
   RefreshTokenExpired,
   RefreshTokenId,
@@ -63,6 +73,20 @@ export {
 } from "./domain/RefreshToken.ts"
 export type { ListOptions } from "./repositories/refreshTokens/listRefreshTokens.ts"
 export { RefreshTokenRepository } from "./repositories/refreshTokens/RefreshTokenRepository.ts"
+export type { RotateOptions } from "./repositories/refreshTokens/rotateRefreshToken.ts"
+export { RotationDefaults } from "./repositories/refreshTokens/RotationDefaults.ts"
+export type { TokenWithUser } from "./repositories/refreshTokens/tokenWithUser.ts"
+
+/** Sessions: what a created refresh token begins and its rotations continue. */
+export {
+  RevocationReason,
+  Session,
+  SessionId,
+  SessionLimitReached,
+  SessionNotFound,
+  type SessionState,
+  UserInactive,
+} from "./domain/Session.ts"
 
 /** Attempts to sign in. */
 export { LoginAttempt, LoginAttemptId } from "./domain/LoginAttempt.ts"

@@ -51,7 +51,7 @@ describe("another program", () => {
       const first = Latchkey.TokenHash.make("first")
       const second = Latchkey.TokenHash.make("second")
       yield* tokens.create(
-        Latchkey.RefreshToken.insert.make({ userId: user.id, tokenHash: first, expiresAt }),
+        Latchkey.NewRefreshToken.make({ userId: user.id, tokenHash: first, expiresAt }),
       )
       yield* tokens.rotate(first, Latchkey.Successor.make({ tokenHash: second, expiresAt }))
       const theft = yield* tokens.rotate(
@@ -77,7 +77,8 @@ describe("another program", () => {
       })
       yield* users.create(grace)
 
-      const taken = yield* users.create(grace).pipe(
+      const another = { ...grace, googleId: Latchkey.GoogleId.make("another") }
+      const taken = yield* users.create(another).pipe(
         Effect.as("created"),
         Effect.catchTag("EmailTaken", (error) => Effect.succeed(error)),
       )

@@ -9,6 +9,7 @@ import { LoginAttemptsApi } from "./LoginAttemptsApi.ts"
 import { MaintenanceApi } from "./MaintenanceApi.ts"
 import { MethodNotAllowed, NotFound } from "./problems.ts"
 import { RefreshTokensApi } from "./RefreshTokensApi.ts"
+import { SessionsApi } from "./SessionsApi.ts"
 import { UsersApi } from "./UsersApi.ts"
 
 const description = `
@@ -30,7 +31,7 @@ User accounts, refresh tokens and login attempts of an authentication service.
 
 export class Api extends documented(
   HttpApi.make("latchkey")
-    .add(UsersApi, RefreshTokensApi, LoginAttemptsApi, MaintenanceApi, HealthApi)
+    .add(UsersApi, RefreshTokensApi, SessionsApi, LoginAttemptsApi, MaintenanceApi, HealthApi)
     // A misspelt optional property or parameter would otherwise be taken for an absent one.
     .annotate(HttpApi.ParseOptions, { onExcessProperty: "error", errors: "all" })
     .annotate(HttpApi.HeadersParseOptions, {})

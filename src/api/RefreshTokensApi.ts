@@ -3,29 +3,52 @@
  */
 import { flow, Schema, SchemaTransformation } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { RefreshToken, RefreshTokenId, Successor, TokenHash } from "../domain/RefreshToken.ts"
+import {
+  GraceSeconds,
+  NewRefreshToken,
+  OnReuse,
+  RefreshToken,
+  RefreshTokenId,
+  Successor,
+  TokenHash,
+} from "../domain/RefreshToken.ts"
+import { RevocationReason, SessionId } from "../domain/Session.ts"
 import { UserId } from "../domain/User.ts"
 import { Admission } from "./Admission.ts"
 import { Authorization, RequiredScope } from "./Authorization.ts"
 import { CommonProblems } from "./CommonProblems.ts"
 import * as Problem from "./problems.ts"
 import {
-  Count,
   idempotencyKey,
+  IncludeUser,
   Location,
-  NoProperties,
+  optional,
   pageOf,
   PageQuery,
+  Revoked,
   withBodyExample,
   withOptionalBody,
 } from "./requests.ts"
+import { Revocation } from "./SessionsApi.ts"
+import { UserJson } from "./UsersApi.ts"
 
 /** `isValid` is as of the moment when the row was read, by the database's clock. */
 const TokenJson = Schema.Struct({ ...RefreshToken.json.fields, isValid: Schema.Boolean })
   .annotate({ identifier: "RefreshToken", description: "A refresh token" })
 
+const withUser = Schema.Struct({ ...TokenJson.fields, user: Schema.optionalKey(UserJson) })
+  .annotate({
+    identifier: "RefreshTokenWithUser",
+    description: "A refresh token, with its user if asked for",
+  })
+
 const CreatedToken = HttpApiSchema.WithHeaders(
   TokenJson.pipe(HttpApiSchema.status(201)),
+  Location,
+)
+
+const RotatedToken = HttpApiSchema.WithHeaders(
+  withUser.pipe(HttpApiSchema.status(201)),
   Location,
 )
 
@@ -40,11 +63,19 @@ const BooleanFromWord = Schema.Literals(["true", "false"]).pipe(
 )
 
 const TokensToRevoke = Schema.Struct({
-  exceptTokenHash: Schema.optionalKey(Schema.NullOr(TokenHash)),
+  exceptTokenHash: optional(TokenHash),
+  exceptSessionId: optional(SessionId),
+  reason: optional(RevocationReason),
 }).annotate({ identifier: "TokensToRevoke", description: "Which tokens to revoke" })
 
-const Revoked = Schema.Struct({ revoked: Count })
-  .annotate({ identifier: "Revoked", description: "What was revoked" })
+const Rotation = Schema.Struct({
+  ...Successor.fields,
+  graceSeconds: optional(GraceSeconds),
+  onReuse: optional(OnReuse),
+}).annotate({
+  identifier: "Successor",
+  description: "The refresh token that replaces another one",
+})
 
 const ByHash = { tokenHash: TokenHash }
 
@@ -52,22 +83,25 @@ export class RefreshTokensApi extends HttpApiGroup.make("refreshTokens")
   .add(
     HttpApiEndpoint.post("create", "/v1/refresh-tokens", {
       headers: idempotencyKey(RefreshTokenId),
-      payload: RefreshToken.insert.annotate({
-        identifier: "NewRefreshToken",
-        description: "A refresh token to store",
-      }),
+      payload: NewRefreshToken.annotate({ identifier: "NewRefreshToken" }),
       success: CreatedToken,
       error: [
         Problem.TokenHashTaken,
+        Problem.UserInactive,
+        Problem.SessionLimit,
+        Problem.PreconditionFailed,
         Problem.ReferencedUserNotFound,
         Problem.IdempotencyKeyReused,
         ...Problem.BodyProblems,
       ],
     })
-      .annotate(OpenApi.Summary, "Create a refresh token")
+      .annotate(OpenApi.Summary, "Create a refresh token, which begins a session")
       .annotate(
         OpenApi.Description,
-        "Stores the hash of a token that the caller made; never the token itself.",
+        "Stores the hash of a token that the caller made; never the token itself. The user must be " +
+          "active, and with `userVersion` unchanged since it was read, so that a login that began " +
+          "with an old password ends in no session. No token outlives `sessionExpiresAt`. With " +
+          "`maxSessions` the user has so many live sessions at most, however many begin at once.",
       )
       .annotate(
         OpenApi.Transform,
@@ -93,41 +127,45 @@ export class RefreshTokensApi extends HttpApiGroup.make("refreshTokens")
       .annotate(RequiredScope, "tokens:read"),
     HttpApiEndpoint.get("getValidByTokenHash", "/v1/refresh-tokens/:tokenHash/valid", {
       params: ByHash,
-      success: TokenJson,
+      query: IncludeUser,
+      success: withUser,
       error: Problem.RefreshTokenNotFound,
     })
       .annotate(OpenApi.Summary, "Get a valid refresh token")
       .annotate(
         OpenApi.Description,
-        "A token that was revoked, rotated or has expired is 404, like one that does not exist.",
+        "A token that was revoked, rotated or has expired is 404, like one that does not exist. " +
+          "`include=user` adds its user, read in the same statement; the key needs the scope " +
+          "`users:read` as well.",
       )
       .annotate(RequiredScope, "tokens:read"),
     HttpApiEndpoint.post("revoke", "/v1/refresh-tokens/:tokenHash/revoke", {
       params: ByHash,
-      payload: NoProperties,
+      payload: Revocation,
       success: TokenJson,
       error: [Problem.RefreshTokenNotFound, ...Problem.BodyProblems],
     })
-      .annotate(OpenApi.Summary, "Revoke a refresh token")
+      .annotate(OpenApi.Summary, "Revoke a refresh token, which ends its session")
       .annotate(
         OpenApi.Description,
-        "Idempotent: revoking again changes nothing and returns the first `revokedAt`.",
+        "After the response no token of the session is valid, also none that a rotation running " +
+          "beside it could have added. It returns the token that was asked for. Idempotent: revoking " +
+          "again changes nothing and returns the first `revokedAt`.",
       )
-      .annotate(OpenApi.Transform, flow(withOptionalBody, withBodyExample({})))
+      .annotate(OpenApi.Transform, flow(withOptionalBody, withBodyExample({ reason: "logout" })))
       .annotate(RequiredScope, "tokens:write"),
     HttpApiEndpoint.post("rotate", "/v1/refresh-tokens/:tokenHash/rotate", {
       params: ByHash,
       headers: idempotencyKey(RefreshTokenId),
-      payload: Successor.annotate({
-        identifier: "Successor",
-        description: "The refresh token that replaces another one",
-      }),
-      success: CreatedToken,
+      query: IncludeUser,
+      payload: Rotation,
+      success: RotatedToken,
       error: [
         Problem.RefreshTokenNotFound,
         Problem.RefreshTokenReused,
         Problem.RefreshTokenRevoked,
         Problem.RefreshTokenExpired,
+        Problem.UserInactive,
         Problem.TokenHashTaken,
         Problem.IdempotencyKeyReused,
         ...Problem.BodyProblems,
@@ -136,13 +174,19 @@ export class RefreshTokensApi extends HttpApiGroup.make("refreshTokens")
       .annotate(OpenApi.Summary, "Rotate a refresh token")
       .annotate(
         OpenApi.Description,
-        "Revokes the token and creates its successor for the same user, in one transaction; of " +
-          "several rotations at once exactly one succeeds. The same rotation again returns 201 " +
-          "while the successor is valid. Any other rotation of a rotated token is " +
-          "`refresh-token-reused`: it may have been stolen, and what it was rotated to should be " +
-          "revoked (RFC 9700, 4.14.2), as revoking all tokens of the user does. " +
-          "`refresh-token-revoked` is a token that was revoked and not rotated. Rotating a token " +
-          "onto itself is 400.",
+        "Revokes the token and creates its successor for the same user and session, in one " +
+          "transaction; of several rotations at once exactly one succeeds. The same rotation again " +
+          "returns 201 while the successor is valid: derive the successor from the old token " +
+          "(HMAC-SHA-256 with a key of the service), so that a retry, or another tab, repeats the same " +
+          "pair. Where successors are random, `graceSeconds` lets a token that was rotated at most so " +
+          "long ago be rotated once more, while none of its successors was rotated. Any other " +
+          "rotation of a rotated token is `refresh-token-reused`: it may have been stolen, and its " +
+          "session should end (RFC 9700, 4.14.2), as it does in the same transaction with `onReuse` " +
+          "`revoke-session`. `refresh-token-revoked` is a token that was revoked and not rotated. " +
+          "`sessionIsLive` of these problems tells whether the session was live before the call: a " +
+          "replay on one that had ended is no news. User agent and address stay the old token's " +
+          "where they are left out. `include=user` adds the user, read in the same statement; the " +
+          "key needs the scope `users:read` as well. Rotating a token onto itself is 400.",
       )
       .annotate(
         OpenApi.Transform,
@@ -171,7 +215,7 @@ export class RefreshTokensApi extends HttpApiGroup.make("refreshTokens")
       .annotate(
         OpenApi.Description,
         "After the response no token of the user is valid that existed before, or that a create " +
-          "or rotate running beside it could have added.",
+          "or rotate running beside it could have added, but those that are excepted.",
       )
       .annotate(
         OpenApi.Transform,

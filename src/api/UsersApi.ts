@@ -4,7 +4,8 @@
 import { flow, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Email } from "../domain/Email.ts"
-import { AuthProvider, GoogleId, User, UserId } from "../domain/User.ts"
+import { RevocationReason, SessionId } from "../domain/Session.ts"
+import { AuthProvider, GoogleId, OnEmailTaken, User, UserId } from "../domain/User.ts"
 import { Admission, LongRunning } from "./Admission.ts"
 import { Authorization, RequiredScope } from "./Authorization.ts"
 import { CommonProblems } from "./CommonProblems.ts"
@@ -14,16 +15,22 @@ import {
   idempotencyKey,
   ifMatch,
   Location,
+  optional,
   pageOf,
   PageQuery,
   withBodyExample,
   withOptionalBody,
 } from "./requests.ts"
 
-const UserJson = User.json.annotate({ identifier: "User", description: "A user account" })
-const UserWithETag = HttpApiSchema.WithHeaders(UserJson, ETag)
+export const UserJson = User.json.annotate({ identifier: "User", description: "A user account" })
+export const UserWithETag = HttpApiSchema.WithHeaders(UserJson, ETag)
 
-/** What a password check needs: the only response with a password hash. */
+const CreatedUser = HttpApiSchema.WithHeaders(UserJson.pipe(HttpApiSchema.status(201)), {
+  ...Location,
+  ...ETag,
+})
+
+/** What a password check needs: the only response with a password hash, and its version. */
 const Credentials = Schema.Struct({
   userId: UserId,
   email: Schema.String,
@@ -31,7 +38,39 @@ const Credentials = Schema.Struct({
   passwordHash: Schema.NullOr(Schema.String),
   googleId: Schema.NullOr(Schema.String),
   isActive: Schema.Boolean,
+  version: Schema.String,
 }).annotate({ identifier: "Credentials", description: "What a password check needs" })
+const CredentialsWithETag = HttpApiSchema.WithHeaders(Credentials, ETag)
+
+const SessionsToRevoke = Schema.Struct({
+  reason: optional(RevocationReason),
+  exceptSessionId: optional(SessionId),
+}).annotate({
+  identifier: "SessionsToRevoke",
+  description: "The sessions that end in the same transaction: all but `exceptSessionId`",
+})
+
+export const UserChanges = Schema.Struct({
+  ...User.update.fields,
+  revokeSessions: optional(SessionsToRevoke),
+}).annotate({ identifier: "UserChanges", description: "Changes to a user" }).check(
+  Schema.makeFilter(({ isActive, revokeSessions }) =>
+    isActive === false && (revokeSessions?.exceptSessionId ?? null) !== null
+      ? {
+        path: ["revokeSessions", "exceptSessionId"],
+        issue: "Expected none where isActive is false: an inactive user has no session",
+      }
+      : true
+  ),
+).annotate({ identifier: "UserChanges" })
+
+/** What Google's ID token says of its holder. */
+const GoogleSignIn = Schema.Struct({
+  email: Email,
+  emailVerified: Schema.Boolean,
+  fullName: User.insert.fields.fullName,
+  onEmailTaken: Schema.optionalKey(OnEmailTaken),
+}).annotate({ identifier: "GoogleSignIn", description: "Who signs in with Google" })
 
 const ById = { id: UserId }
 const ByEmail = { email: Email }
@@ -41,10 +80,7 @@ export class UsersApi extends HttpApiGroup.make("users")
     HttpApiEndpoint.post("create", "/v1/users", {
       headers: idempotencyKey(UserId),
       payload: User.insert.annotate({ identifier: "NewUser", description: "A user to create" }),
-      success: HttpApiSchema.WithHeaders(UserJson.pipe(HttpApiSchema.status(201)), {
-        ...Location,
-        ...ETag,
-      }),
+      success: CreatedUser,
       error: [
         Problem.EmailTaken,
         Problem.GoogleIdTaken,
@@ -57,7 +93,7 @@ export class UsersApi extends HttpApiGroup.make("users")
       .annotate(
         OpenApi.Description,
         "One e-mail address, whatever its case, and one Google id belong to one user. If both are " +
-          "taken the problem is `email-taken`.",
+          "taken the problem is `google-id-taken` if by one account, `email-taken` otherwise.",
       )
       .annotate(
         OpenApi.Transform,
@@ -103,17 +139,47 @@ export class UsersApi extends HttpApiGroup.make("users")
       .annotate(OpenApi.Summary, "Get the user with a Google id")
       .annotate(OpenApi.Description, "Google ids are case-sensitive.")
       .annotate(RequiredScope, "users:read"),
+    HttpApiEndpoint.put("getOrCreateByGoogleId", "/v1/users/by-google-id/:googleId", {
+      params: { googleId: GoogleId },
+      payload: GoogleSignIn,
+      success: [CreatedUser, UserWithETag],
+      error: [Problem.EmailTaken, Problem.UserInactive, ...Problem.BodyProblems],
+    })
+      .annotate(OpenApi.Summary, "Sign in with Google: get, create or link the user")
+      .annotate(
+        OpenApi.Description,
+        "200 with the user who has the Google id, unchanged; otherwise 201 with a new one, also when " +
+          "many requests come at once. If another account has the address it is `email-taken`, unless " +
+          "`onEmailTaken` is `link` and `emailVerified` is true. Then an account whose own address is " +
+          "verified gets the Google id; any other is taken over: its provider becomes `google`, its " +
+          "password hash is cleared and its sessions end, since whoever registered the address before " +
+          "need not be its owner. An account with another Google id is never changed.",
+      )
+      .annotate(
+        OpenApi.Transform,
+        withBodyExample({
+          email: "ada@example.com",
+          emailVerified: true,
+          fullName: "Ada Lovelace",
+          onEmailTaken: "link",
+        }),
+      )
+      .annotate(RequiredScope, "users:write"),
     HttpApiEndpoint.get("getCredentials", "/v1/users/:id/credentials", {
       params: ById,
-      success: Credentials,
+      success: CredentialsWithETag,
       error: Problem.UserNotFound,
     })
       .annotate(OpenApi.Summary, "Get a user's credentials")
-      .annotate(OpenApi.Description, "With the password hash, for a password check by the caller.")
+      .annotate(
+        OpenApi.Description,
+        "With the password hash, for a password check by the caller, and the version of the user: " +
+          "what is changed or created after the check can depend on it.",
+      )
       .annotate(RequiredScope, "credentials:read"),
     HttpApiEndpoint.get("getCredentialsByEmail", "/v1/users/by-email/:email/credentials", {
       params: ByEmail,
-      success: Credentials,
+      success: CredentialsWithETag,
       error: Problem.UserNotFound,
     })
       .annotate(OpenApi.Summary, "Get the credentials of the user with an e-mail address")
@@ -126,10 +192,7 @@ export class UsersApi extends HttpApiGroup.make("users")
     HttpApiEndpoint.patch("update", "/v1/users/:id", {
       params: ById,
       headers: ifMatch,
-      payload: User.update.annotate({
-        identifier: "UserChanges",
-        description: "Changes to a user",
-      }),
+      payload: UserChanges,
       success: UserWithETag,
       error: [
         Problem.UserNotFound,
@@ -144,7 +207,10 @@ export class UsersApi extends HttpApiGroup.make("users")
       .annotate(
         OpenApi.Description,
         "A property that is absent stays, null clears it, and a value sets it. The result as a " +
-          "whole must be valid, or nothing is changed. `If-Match` makes the change conditional.",
+          "whole must be valid, or nothing is changed. `If-Match` makes the change conditional. " +
+          "`revokeSessions` ends the user's sessions in the same transaction, as a password change " +
+          "should; so does `isActive: false`, for all of them. Another `email` is not verified unless " +
+          "`emailVerifiedAt` is given as well.",
       )
       .annotate(
         OpenApi.Transform,

@@ -65,6 +65,7 @@ const isProblem = (schema: JsonObject) =>
 const completeProblem = (schema: JsonObject): JsonObject => {
   const { type = {}, title, status, detail = {}, ...others } = objectAt(schema.properties)
   const titles = arrayAt(objectAt(title).enum)
+  const required = arrayAt(schema.required)
   // `instance` is never sent.
   const { instance: _, ...extensions } = others
   return {
@@ -77,7 +78,12 @@ const completeProblem = (schema: JsonObject): JsonObject => {
       detail,
       ...extensions,
     },
-    required: ["type", "title", "status", ...Object.keys(extensions)],
+    required: [
+      "type",
+      "title",
+      "status",
+      ...Object.keys(extensions).filter((name) => required.includes(name)),
+    ],
   }
 }
 

@@ -13,6 +13,7 @@ export interface Meaning {
 }
 
 const userId = "6f1c1a52-7f3b-4d0e-9c65-0a4d1f2b7c11"
+const sessionId = "0197a3c5-5c2e-7c1b-9d3f-2f6d3a1e8b70"
 const hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 const instant = "2027-01-31T12:00:00.000Z"
 const later = "2099-01-31T12:00:00.000Z"
@@ -47,13 +48,48 @@ export const glossary: Readonly<Record<string, Meaning>> = {
     examples: ["110169484474386276334"],
   },
   "isActive": {
-    description: "Whether the account is active; what follows from it is the caller's to decide",
+    description: "Whether the account is active; one that is not has no valid token and gets none",
     examples: [true],
   },
   "NewUser.isActive": {
-    description: "Whether the account is active; what follows from it is the caller's to decide",
+    description: "Whether the account is active; one that is not has no valid token and gets none",
     examples: [true],
     default: true,
+  },
+  "emailVerifiedAt": {
+    description:
+      "When the e-mail address was verified, null while it is not. A change of `email` in " +
+      "more than its case clears it, unless the same request sets it",
+    examples: [null],
+  },
+  "emailVerified": {
+    description: "What Google's ID token says: whether Google has verified the address",
+    examples: [true],
+  },
+  "onEmailTaken": {
+    description: "What to do when another account has the address: `refuse` is `email-taken`; " +
+      "`link` gives it the Google id, if `emailVerified` is true",
+    examples: ["link"],
+    default: "refuse",
+  },
+  "revokeSessions": {
+    description: "Ends the user's sessions in the same transaction; by itself it changes nothing " +
+      "else, the `ETag` included",
+  },
+  "SessionsToRevoke.reason": {
+    description: "Why the sessions end, as a slug of the caller's",
+    examples: ["credentials-changed"],
+    default: "credentials-changed",
+  },
+  "SessionsToRevoke.exceptSessionId": {
+    description: "A session that goes on, such as the one that the change was made in",
+    examples: [sessionId],
+  },
+  "Credentials.version": {
+    description:
+      "Version of the user, opaque: `userVersion` of a token that is created after the " +
+      "check, and the entity tag for `If-Match`",
+    examples: ["42"],
   },
   "createdAt": { description: "When the row was created", examples: [instant] },
   "updatedAt": {
@@ -64,7 +100,11 @@ export const glossary: Readonly<Record<string, Meaning>> = {
   // Refresh tokens
   "RefreshToken.id": {
     description: "Id of the refresh token, which begins with the time (UUID version 7)",
-    examples: ["0197a3c5-5c2e-7c1b-9d3f-2f6d3a1e8b70"],
+    examples: [sessionId],
+  },
+  "RefreshTokenWithUser.id": {
+    description: "Id of the refresh token, which begins with the time (UUID version 7)",
+    examples: [sessionId],
   },
   "tokenHash": {
     description: "What the caller made of the token, compared exactly. Use hexadecimal digits or " +
@@ -79,6 +119,105 @@ export const glossary: Readonly<Record<string, Meaning>> = {
   "expiresAt": { description: "When the token expires", examples: [later] },
   "NewRefreshToken.expiresAt": newExpiry,
   "Successor.expiresAt": newExpiry,
+  "sessionId": {
+    description: "Id of the session that the token belongs to: the id of its first token",
+    examples: [sessionId],
+  },
+  "signedInAt": {
+    description: "When the session began: when its first token was created",
+    examples: [instant],
+  },
+  "sessionExpiresAt": {
+    description: "The session's absolute end, null for none; no token of the session outlives it",
+    examples: [null],
+  },
+  "NewRefreshToken.sessionExpiresAt": {
+    description:
+      "The session's absolute end, in the future by the database's clock; `expiresAt` of " +
+      "this token and of its successors is cut to it",
+    examples: [later],
+  },
+  "userVersion": {
+    description:
+      "`version` of the credentials that were checked: 412 if the user has changed since",
+    examples: ["42"],
+  },
+  "maxSessions": {
+    description: "How many live sessions the user may have, this one included; null for any number",
+    examples: [5],
+  },
+  "onLimit": {
+    description:
+      "What to do when the user has `maxSessions` already: `revoke-oldest` (if absent) ends " +
+      "the oldest others, `refuse` is `session-limit`. Only with `maxSessions`",
+    examples: ["revoke-oldest"],
+  },
+  "graceSeconds": {
+    description:
+      "For how many seconds after its rotation the token may be rotated once more, up to " +
+      "ten times and while none of its successors was rotated; if absent, `ROTATION_GRACE` of the " +
+      "service",
+    examples: [10],
+  },
+  "onReuse": {
+    description:
+      "What becomes of the session when the token was rotated before: `report` leaves it to " +
+      "the caller, `revoke-session` ends it in the same transaction; if absent, `ROTATION_ON_REUSE` " +
+      "of the service",
+    examples: ["revoke-session"],
+  },
+  "include": {
+    description: "`user`: the response has the token's user as well; needs the scope `users:read`",
+    examples: ["user"],
+  },
+  "user": { description: "The token's user, with `include=user`" },
+  "reason": {
+    description: "Why, as a slug of the caller's: a to z, 0 to 9 and hyphens; latchkey's own are " +
+      "refused",
+    examples: ["logout"],
+  },
+  "Revocation.reason": {
+    description: "Why, as a slug of the caller's: a to z, 0 to 9 and hyphens; latchkey's own are " +
+      "refused",
+    examples: ["logout"],
+    default: "logout",
+  },
+  "TokensToRevoke.reason": {
+    description: "Why, as a slug of the caller's: a to z, 0 to 9 and hyphens; latchkey's own are " +
+      "refused",
+    examples: ["logout-all"],
+    default: "logout-all",
+  },
+  "exceptSessionId": {
+    description: "Id of a session whose tokens stay as they are",
+    examples: [sessionId],
+  },
+  "revokedReason": {
+    description: "Why the token was revoked: `rotated`, `reuse-detected`, `user-deactivated` and " +
+      "`session-limit` are latchkey's, others the caller's; null while it is not, and where the " +
+      "writer gave none",
+    examples: [null],
+  },
+  "sessionIsLive": {
+    description:
+      "Whether the session had a valid token before the call; a replay on a session that " +
+      "had ended is no news",
+    examples: [true],
+  },
+
+  // Sessions
+  "Session.id": {
+    description: "Id of the session: the id of its first token",
+    examples: [sessionId],
+  },
+  "refreshedAt": {
+    description: "When the newest valid token of the session was created",
+    examples: [instant],
+  },
+  "Session.expiresAt": {
+    description: "When the session ends unless it is refreshed: the latest expiry of its tokens",
+    examples: [later],
+  },
   "revokedAt": {
     description: "When the token was revoked or rotated, null before that; it never changes again",
     examples: [null],

@@ -1,8 +1,9 @@
 /**
  * Every error response of the API, as problem details (RFC 9457).
  */
-import { Schema } from "effect"
+import { Schema, Struct } from "effect"
 import { HttpApiError } from "effect/http-api"
+import { sessionState } from "../domain/Session.ts"
 
 /** What the `type` of every problem begins with. */
 export const problemBase = "https://latchkey.dev/problems/"
@@ -11,6 +12,9 @@ export const problemBase = "https://latchkey.dev/problems/"
 export const InputError = Schema.Struct({ path: Schema.String, message: Schema.String })
   .annotate({ identifier: "InputError", description: "One thing that is wrong with a request" })
 export type InputError = typeof InputError.Type
+
+/** What problems that creations and rotations share say of a rotation. */
+const ofRotation = Struct.map(sessionState, Schema.optionalKey)
 
 export class InvalidRequest extends HttpApiError.Problem<InvalidRequest>()(
   "InvalidRequest",
@@ -49,6 +53,11 @@ export class RefreshTokenNotFound extends HttpApiError.Problem<RefreshTokenNotFo
   { type: `${problemBase}refresh-token-not-found`, status: 404, title: "Refresh token not found" },
 ) {}
 
+export class SessionNotFound extends HttpApiError.Problem<SessionNotFound>()(
+  "SessionNotFound",
+  { type: `${problemBase}session-not-found`, status: 404, title: "Session not found" },
+) {}
+
 export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
   "MethodNotAllowed",
   { type: `${problemBase}method-not-allowed`, status: 405, title: "Method not allowed" },
@@ -72,21 +81,36 @@ export class GoogleIdTaken extends HttpApiError.Problem<GoogleIdTaken>()(
 export class TokenHashTaken extends HttpApiError.Problem<TokenHashTaken>()(
   "TokenHashTaken",
   { type: `${problemBase}token-hash-taken`, status: 409, title: "Token hash taken" },
+  ofRotation,
+) {}
+
+export class UserInactive extends HttpApiError.Problem<UserInactive>()(
+  "UserInactive",
+  { type: `${problemBase}user-inactive`, status: 409, title: "User inactive" },
+  ofRotation,
+) {}
+
+export class SessionLimit extends HttpApiError.Problem<SessionLimit>()(
+  "SessionLimit",
+  { type: `${problemBase}session-limit`, status: 409, title: "Session limit reached" },
 ) {}
 
 export class RefreshTokenReused extends HttpApiError.Problem<RefreshTokenReused>()(
   "RefreshTokenReused",
   { type: `${problemBase}refresh-token-reused`, status: 409, title: "Refresh token reused" },
+  sessionState,
 ) {}
 
 export class RefreshTokenRevoked extends HttpApiError.Problem<RefreshTokenRevoked>()(
   "RefreshTokenRevoked",
   { type: `${problemBase}refresh-token-revoked`, status: 409, title: "Refresh token revoked" },
+  sessionState,
 ) {}
 
 export class RefreshTokenExpired extends HttpApiError.Problem<RefreshTokenExpired>()(
   "RefreshTokenExpired",
   { type: `${problemBase}refresh-token-expired`, status: 410, title: "Refresh token expired" },
+  sessionState,
 ) {}
 
 export class PreconditionFailed extends HttpApiError.Problem<PreconditionFailed>()(

@@ -34,8 +34,19 @@ export const pageOf = <S extends Schema.Top>(name: string, item: S) =>
   Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.NullOr(Schema.String) })
     .annotate({ identifier: name, description: "A page of a list" })
 
+/** A nullable part of a request whose absence means null. */
+export const optional = <S extends Schema.Top>(schema: S) =>
+  Schema.optionalKey(Schema.NullOr(schema))
+
+/** `include=user`: the answer has the token's user as well. */
+export const IncludeUser = { include: Schema.optionalKey(Schema.Literal("user")) }
+
 /** How many rows there were of something. */
 export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** How many tokens an action has revoked. */
+export const Revoked = Schema.Struct({ revoked: Count })
+  .annotate({ identifier: "Revoked", description: "What was revoked" })
 
 /** The window of a counter, in minutes. */
 export const Minutes = wholeNumber({ maximum: 43_200, fallback: 15 })
@@ -49,10 +60,6 @@ export const olderThanDays = (name: string, days: number) =>
       days,
     ),
   }).annotate({ identifier: name, description: "What to delete" })
-
-/** The body of an action that takes nothing: `{}`, or no body at all. */
-export const NoProperties = Schema.Record(Schema.String, Schema.Never)
-  .annotate({ identifier: "NoProperties", description: "Nothing: `{}`, or no body at all" })
 
 /** For `OpenApi.Transform`: no body at all is `{}`, where every property is optional. */
 export const withOptionalBody = (operation: Record<string, unknown>) => ({

@@ -2,6 +2,7 @@
  * Every environment variable that the service reads: what it wants, its default and its meaning.
  */
 import { Schema } from "effect"
+import { OnReuse } from "../domain/RefreshToken.ts"
 import { apiKeysProblem } from "./apiKeysProblem.ts"
 import * as Schemas from "./ConfigSchemas.ts"
 import { type Description, optional, variable } from "./ConfigVariable.ts"
@@ -159,6 +160,18 @@ export const definitions = {
     default: "30s",
     wants: aDuration,
     meaning: "How long an idle HTTP connection is kept; it is closed within 2 s after that",
+  }),
+  rotationGrace: variable(Schemas.rotationGrace, {
+    name: "ROTATION_GRACE",
+    default: "0s",
+    wants: "a time with its unit in whole seconds, such as 30s, up to 60s; 0s for none",
+    meaning: "How long after its rotation a token may be rotated once more, unless a request says",
+  }),
+  rotationOnReuse: variable(OnReuse, {
+    name: "ROTATION_ON_REUSE",
+    default: "report",
+    wants: "one of report, revoke-session",
+    meaning: "What becomes of the session of a reused token, unless a request says",
   }),
   retentionInterval: optional(Schemas.duration, {
     name: "RETENTION_INTERVAL",

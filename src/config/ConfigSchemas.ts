@@ -2,6 +2,7 @@
 import { ByteSize, Duration, LogLevel, Schema, SchemaTransformation } from "effect"
 import { isIP } from "node:net"
 import { ApiKey } from "../domain/ApiKey.ts"
+import { GraceSeconds } from "../domain/RefreshToken.ts"
 
 /** A whole number in digits, within bounds. */
 export const integer = (minimum: number, maximum: number) =>
@@ -19,10 +20,9 @@ const units: Readonly<Record<string, string>> = {
 
 /**
  * A time with its unit, `10s`, `500ms` or `2 minutes`: a bare number would leave it to the reader
- * whether these are seconds. At least 1 ms, since 0 switches bounds off in PostgreSQL and Node, and
- * at most 24 days, where both run out of their 31 bits of milliseconds.
+ * whether these are seconds.
  */
-export const duration = Schema.String.check(
+const anyDuration = Schema.String.check(
   Schema.isPattern(/^\d{1,9} ?(?:ms|s|m|h|millis|seconds?|minutes?|hours?)$/),
 ).pipe(
   Schema.decodeTo(
@@ -33,11 +33,19 @@ export const duration = Schema.String.check(
       encode: (text: string) => text,
     }),
   ),
-  Schema.check(
-    Schema.makeFilter(
-      Duration.between({ minimum: Duration.millis(1), maximum: Duration.days(24) }),
-    ),
-  ),
+)
+
+/**
+ * At least 1 ms, since 0 switches bounds off in PostgreSQL and Node, and at most 24 days, where both run
+ * out of their 31 bits of milliseconds.
+ */
+export const duration = anyDuration.check(
+  Schema.makeFilter(Duration.between({ minimum: Duration.millis(1), maximum: Duration.days(24) })),
+)
+
+/** Whole seconds, as requests give it; none is `0s`. */
+export const rotationGrace = anyDuration.check(
+  Schema.makeFilter((grace) => Schema.is(GraceSeconds)(Duration.toSeconds(grace))),
 )
 
 /** `256 KiB`, `1 MB`, or a bare number of bytes; at most 1 GiB. */

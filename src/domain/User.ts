@@ -23,6 +23,10 @@ export type AuthProvider = typeof AuthProvider.Type
 export const GoogleId = boundedText(255).pipe(Schema.brand("GoogleId"))
 export type GoogleId = typeof GoogleId.Type
 
+/** What becomes of a sign-in with Google whose e-mail address another account has. */
+export const OnEmailTaken = Schema.Literals(["refuse", "link"])
+export type OnEmailTaken = typeof OnEmailTaken.Type
+
 const StoredGoogleId = Schema.String.pipe(Schema.brand("GoogleId"))
 
 const FullName = boundedText(200)
@@ -33,6 +37,9 @@ const FullName = boundedText(200)
  */
 export const Version = Schema.String.pipe(Schema.brand("Version"))
 export type Version = typeof Version.Type
+
+/** A version as input: what never was one matches none. */
+export const GivenVersion = boundedText(64).pipe(Schema.brand("Version"))
 
 /** A column that always has a value. What is read is not held against the rules of input again. */
 const requiredField = <Input extends Schema.Top, Stored extends Schema.Top>(
@@ -88,6 +95,13 @@ export class User extends Model.Class<User>("User")({
     ),
     update: Schema.optionalKey(Schema.Boolean),
     json: Schema.Boolean,
+  }),
+  /** When the address was verified; null while it is not. */
+  emailVerifiedAt: Model.Field({
+    select: nullable(StoredTimestamp),
+    insert: optionalAsNull(Timestamp),
+    update: Schema.optionalKey(nullable(Timestamp)),
+    json: nullable(Timestamp),
   }),
   createdAt: Model.Field({ select: StoredTimestamp, json: Timestamp }),
   updatedAt: Model.Field({ select: StoredTimestamp, json: Timestamp }),

@@ -18,6 +18,19 @@ export interface Insertion {
   readonly values: Statement.Fragment
 }
 
+/**
+ * What an insertion computes: an expression, or a function of what was sent for the row's columns. Null
+ * is what a column gets without.
+ */
+type Computed<Property extends string> = Readonly<
+  Partial<
+    Record<
+      Property,
+      string | ((given: Readonly<Record<Property, Statement.Fragment>>) => Statement.Fragment)
+    >
+  >
+>
+
 /** `fullName` is the column `full_name`. */
 const columnName = (property: string) =>
   property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
@@ -41,13 +54,15 @@ export const describeTable = <Property extends string>(
 
   const insertion = (
     given: ReadonlyArray<readonly [property: string, value: Statement.Fragment]>,
-    computed: Readonly<Partial<Record<Property, string>>> | undefined,
+    computed: Computed<Property> | undefined,
   ): Insertion => {
+    // Whoever computes from a column that is not sent finds none, which the first use shows.
+    const sent = Object.fromEntries(given) as Record<Property, Statement.Fragment>
     const values = new Map([
       ...given,
-      ...Object.entries<string | undefined>(computed ?? {}).map(([property, expression = "NULL"]) =>
-        [property, sql.literal(expression)] as const
-      ),
+      ...Object.entries<Computed<Property>[Property]>(computed ?? {}).map((
+        [property, value = "NULL"],
+      ) => [property, typeof value === "string" ? sql.literal(value) : value(sent)] as const),
     ])
     return {
       names: sql.literal([...values.keys()].map(columnName).join(", ")),
@@ -56,7 +71,7 @@ export const describeTable = <Property extends string>(
   }
 
   return {
-    name: sql(`public.${name}`),
+    name: sql`${sql(`public.${name}`)}`,
 
     column: (property: Property) => sql(columnName(property)),
 
@@ -67,11 +82,15 @@ export const describeTable = <Property extends string>(
         .join(", "),
     ),
 
+    /** The same, each by its name behind a prefix, for a subquery's list of columns. */
+    aliases: (prefix: string) =>
+      sql.literal(described.map(([property]) => `"${prefix}${property}"`).join(", ")),
+
     /**
      * A row that a `prepared` statement inserts: of its parameters, and of the expressions in `computed`.
      * The parameter `fingerprint` tells what request it came from; see `makeCreate`.
      */
-    parameters: (computed?: Readonly<Partial<Record<Property, string>>>) =>
+    parameters: (computed?: Computed<Property>) =>
       insertion([
         ...inputs.map(({ property, type }) =>
           [property, sql`${property}::${sql.literal(type)}`] as const
@@ -80,7 +99,7 @@ export const describeTable = <Property extends string>(
       ], computed),
 
     /** Rows that a group inserts, of a `recordset`. */
-    records: (computed?: Readonly<Partial<Record<Property, string>>>) =>
+    records: (computed?: Computed<Property>) =>
       insertion(
         inputs.map(({ property }) => [property, sql.literal(`input."${property}"`)] as const),
         computed,
@@ -96,6 +115,3 @@ export const describeTable = <Property extends string>(
     },
   }
 }
-
-/** A described table, bound to an `SqlClient`. */
-export type Table = ReturnType<ReturnType<typeof describeTable>>

@@ -7,17 +7,19 @@ export const startAfter = (after: Place | undefined) => ({
   id: after === undefined ? "00000000-0000-0000-0000-000000000000" : after.id,
 })
 
-/** Makes a page of the rows of a query that asked for one row more than the page holds. */
-export const pageOf = <A extends { readonly createdAt: DateTime.Utc; readonly id: string }>(
+/**
+ * Makes a page of the rows of a query that asked for one row more than the page holds. `placeOf` tells
+ * what the rows are ordered by.
+ */
+export const pageOf = <A>(
   rows: ReadonlyArray<A>,
   limit: number,
+  placeOf: (row: A) => { readonly createdAt: DateTime.Utc; readonly id: string },
 ): Page<A> => {
   const items = rows.slice(0, limit)
   const last = items.at(-1)
   return {
     items,
-    next: rows.length > limit && last !== undefined
-      ? new Place({ createdAt: last.createdAt, id: last.id })
-      : null,
+    next: rows.length > limit && last !== undefined ? new Place(placeOf(last)) : null,
   }
 }

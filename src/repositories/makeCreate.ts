@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto"
 import { Effect, Option, Schema } from "effect"
-import type { SqlClient, SqlError } from "effect/sql"
+import type { SqlClient, SqlError, Statement } from "effect/sql"
 import { makeGroupCommit } from "../database/batching/groupCommit.ts"
 import { interpretErrors } from "../database/Constraints.ts"
 import { makeWaitFor } from "../database/LockWaits.ts"
@@ -14,18 +14,22 @@ import type { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { IdempotencyKeyReused } from "../domain/IdempotencyKey.ts"
 import { StoredUuid } from "../domain/Uuid.ts"
 import { nullable } from "../schema/nullable.ts"
-import type { Table } from "./describeTable.ts"
 
 /**
  * SHA-256 of what a request sent. Taken over the encoded values, so that order, an absent or a null
- * property and the spelling of an id make no difference.
+ * property and the spelling of an id make no difference. Properties that were `added` since rows have
+ * fingerprints are left out where they are null: a retry that comes after an upgrade is the same request.
  */
-const fingerprintOf = (operation: string, values: object): Uint8Array =>
-  createHash("sha256")
-    .update(
-      JSON.stringify([operation, ...Object.entries(values).sort(([a], [b]) => a < b ? -1 : 1)]),
-    )
-    .digest()
+const fingerprintOf = (
+  operation: string,
+  values: object,
+  added: ReadonlySet<string>,
+): Uint8Array => {
+  const sent = Object.entries(values)
+    .filter(([name, value]) => value !== null || !added.has(name))
+    .sort(([a], [b]) => a < b ? -1 : 1)
+  return createHash("sha256").update(JSON.stringify([operation, ...sent])).digest()
+}
 
 /** What an insertion sends besides the row's values. */
 export const insertionFields = { id: StoredUuid, fingerprint: nullable(Schema.Uint8Array) }
@@ -34,15 +38,20 @@ export const insertionFields = { id: StoredUuid, fingerprint: nullable(Schema.Ui
 interface Create<Values extends Schema.Top, Row, E> {
   /** The method of the repository, as traces call it. */
   readonly name: string
-  readonly table: Pick<Table, "name" | "columns">
+  /** What its rows are read from, and how. */
+  readonly table: { readonly name: Statement.Fragment; readonly columns: Statement.Fragment }
   readonly row: Schema.ConstraintDecoder<Row>
   /** Tells requests of different kinds with the same values apart. */
   readonly operation: string
   readonly values: Values
+  /** Properties of the values that `idempotency_fingerprint` is older than. */
+  readonly added: ReadonlySet<string>
   /** Makes the id of a row without a key. */
   readonly newId: () => string
   /** What requests that need the same lock have in common. */
   readonly lock: (values: Values["Type"]) => string
+  /** Whether these values cannot be stored together with others. */
+  readonly alone?: (values: Values["Type"]) => boolean
   /**
    * Stores a row by a statement of its own: with its key as id and with its fingerprint, or with an id
    * that was made for it and none. Gives none when a row has this id.
@@ -73,12 +82,10 @@ export const makeCreate = Effect.fnUntraced(function* <
   E,
 >(
   sql: SqlClient.SqlClient,
-  { name, table, row, operation, values: schema, newId, lock, insert, insertMany }: Create<
-    Values,
-    Row,
-    E
-  >,
+  create: Create<Values, Row, E>,
 ) {
+  const { name, table, row, operation, values: schema, added, newId, lock, insert } = create
+  const alone = create.alone ?? (() => false)
   const decodeRow = Schema.decodeUnknownEffect(row)
   const encode = Schema.encodeEffect(schema)
 
@@ -101,7 +108,7 @@ export const makeCreate = Effect.fnUntraced(function* <
     values: Values["Type"],
     key: string,
   ): Effect.fn.Return<Row, E | IdempotencyKeyReused | DatabaseUnavailable> {
-    const fingerprint = fingerprintOf(operation, yield* Effect.orDie(encode(values)))
+    const fingerprint = fingerprintOf(operation, yield* Effect.orDie(encode(values)), added)
     while (true) {
       const inserted = yield* Effect.catch(
         insert(values, key, fingerprint),
@@ -118,10 +125,13 @@ export const makeCreate = Effect.fnUntraced(function* <
     }
   })
 
-  const create = yield* makeGroupCommit<Values["Type"], Row, E>(sql, {
+  const createAlone = (values: Values["Type"]) =>
+    Effect.map(insert(values, newId(), null), Option.getOrThrow)
+
+  const createInGroup = yield* makeGroupCommit<Values["Type"], Row, E>(sql, {
     name,
-    single: (values) => Effect.map(insert(values, newId(), null), Option.getOrThrow),
-    batch: insertMany,
+    single: createAlone,
+    batch: create.insertMany,
     row,
     keyedBy: "id",
     key: newId,
@@ -132,6 +142,8 @@ export const makeCreate = Effect.fnUntraced(function* <
   return (
     values: Values["Type"],
     key: string | undefined,
-  ): Effect.Effect<Row, E | IdempotencyKeyReused | DatabaseUnavailable> =>
-    key === undefined ? create(values) : waitFor(lock(values), createWithKey(values, key))
+  ): Effect.Effect<Row, E | IdempotencyKeyReused | DatabaseUnavailable> => {
+    if (key !== undefined) return waitFor(lock(values), createWithKey(values, key))
+    return alone(values) ? waitFor(lock(values), createAlone(values)) : createInGroup(values)
+  }
 })

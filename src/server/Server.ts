@@ -9,6 +9,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { LoginAttemptsApi } from "../api/LoginAttemptsApi.ts"
 import { RefreshTokensApi } from "../api/RefreshTokensApi.ts"
+import { SessionsApi } from "../api/SessionsApi.ts"
 import { UsersApi } from "../api/UsersApi.ts"
 import { ApiKeys } from "../operations/ApiKeys.ts"
 import { InFlight } from "../operations/InFlight.ts"
@@ -30,6 +31,7 @@ import {
   makeRefreshTokensHandlers,
   RefreshTokensHandlers,
 } from "./handlers/RefreshTokensHandlers.ts"
+import { makeSessionsHandlers, SessionsHandlers } from "./handlers/SessionsHandlers.ts"
 import { makeUsersHandlers, UsersHandlers } from "./handlers/UsersHandlers.ts"
 import { Connections } from "./listener/Connections.ts"
 import { listenFailed } from "./listener/ListenFailed.ts"
@@ -78,6 +80,7 @@ const Routes = Layer.mergeAll(
     Layer.provide([
       UsersHandlers,
       RefreshTokensHandlers,
+      SessionsHandlers,
       LoginAttemptsHandlers,
       MaintenanceHandlers,
       HealthHandlers,
@@ -93,6 +96,7 @@ const makeFastRoutes = Effect.gen(function* () {
   return [
     ...fastRoutes(UsersApi, yield* makeUsersHandlers),
     ...fastRoutes(RefreshTokensApi, yield* makeRefreshTokensHandlers),
+    ...fastRoutes(SessionsApi, yield* makeSessionsHandlers),
     ...fastRoutes(LoginAttemptsApi, yield* makeLoginAttemptsHandlers),
   ]
 })

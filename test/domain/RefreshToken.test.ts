@@ -15,6 +15,10 @@ const row = {
   revokedAt: null,
   userAgent: null,
   ipAddress: null,
+  sessionId: "5f0c0f3e-8c1a-4f7e-9d57-0a4f5c2b6d10",
+  signedInAt: DateTime.toDateUtc(before),
+  sessionExpiresAt: null,
+  revokedReason: null,
   successorId: null,
   wasValid: true,
 }

@@ -18,6 +18,7 @@ const row = {
   authProvider: "email",
   googleId: null,
   isActive: true,
+  emailVerifiedAt: null,
   createdAt: new Date(0),
   updatedAt: new Date(0),
   version: "1",
@@ -29,7 +30,13 @@ describe("a new user", () => {
     assert.isTrue(Exit.isSuccess(decoded))
     assert.deepStrictEqual(
       decoded,
-      create({ ...body, fullName: null, googleId: null, isActive: true }),
+      create({
+        ...body,
+        fullName: null,
+        googleId: null,
+        isActive: true,
+        emailVerifiedAt: null,
+      }),
     )
   })
 
@@ -96,7 +103,9 @@ describe("a change to a user", () => {
   })
 
   it("clears only what may be null", () => {
-    assert.isTrue(isChange({ fullName: null, passwordHash: null, googleId: null }))
+    assert.isTrue(
+      isChange({ fullName: null, passwordHash: null, googleId: null, emailVerifiedAt: null }),
+    )
     assert.isFalse(isChange({ email: null }))
     assert.isFalse(isChange({ authProvider: null }))
     assert.isFalse(isChange({ isActive: null }))
@@ -120,6 +129,7 @@ describe("a user", () => {
       "authProvider",
       "googleId",
       "isActive",
+      "emailVerifiedAt",
       "createdAt",
       "updatedAt",
     ])

@@ -18,7 +18,7 @@ export interface Response {
 
 export interface DocumentedOperation {
   readonly id: string
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE"
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
   readonly path: string
   readonly needsKey: boolean
   readonly parameters: ReadonlyArray<Parameter>
@@ -27,7 +27,13 @@ export interface DocumentedOperation {
   readonly responses: ReadonlyMap<number, Response>
 }
 
-const methods = { get: "GET", post: "POST", patch: "PATCH", delete: "DELETE" } as const
+const methods = {
+  get: "GET",
+  post: "POST",
+  put: "PUT",
+  patch: "PATCH",
+  delete: "DELETE",
+} as const
 
 const places = ["path", "query", "header"] as const
 

@@ -2,7 +2,7 @@
  * What a request deserves, by the document and what our README adds to it, and whether it got that.
  */
 import { Option, Schema } from "effect"
-import { arrayAt, isObject, type Json, type JsonObject, matches } from "./JsonSchema.ts"
+import { arrayAt, isObject, type Json, type JsonObject, matches, objectAt } from "./JsonSchema.ts"
 import type { DocumentedOperation, Parameter } from "./OpenApiDocument.ts"
 import type { Request } from "./validRequests.ts"
 
@@ -103,24 +103,35 @@ const bodyReasons = (
   return isValid ? [] : [400]
 }
 
-/** Whether a token to be stored would have expired already. */
-const isExpired = ({ body }: Request) =>
-  Option.exists(
-    parse(body),
-    (value) => isObject(value) && Date.parse(String(value.expiresAt)) <= Date.now(),
-  )
+const sentObject = ({ body }: Request): JsonObject => objectAt(Option.getOrUndefined(parse(body)))
 
-/** What no schema of the document says: a count of nothing, a rotation onto itself, a past time. */
+const isGiven = (value: Json | undefined) => value !== undefined && value !== null
+
+/** Whether a token to be stored, or its session, would have ended already. */
+const isExpired = (request: Request) => {
+  const { expiresAt, sessionExpiresAt } = sentObject(request)
+  return [expiresAt, sessionExpiresAt].some((time) => Date.parse(String(time)) <= Date.now())
+}
+
+/**
+ * What no schema of the document says: a count of nothing, a rotation onto itself, a past time, what to
+ * do on no limit, a session of an inactive user that goes on.
+ */
 const isRefusedByMeaning = (request: Request) => {
-  const { id, path, query, body } = request
-  return (id === "loginAttempts.countByOrigin" &&
-    !query.some(([name]) => name === "email" || name === "ipAddress")) ||
-    (["refreshTokens.create", "refreshTokens.rotate"].includes(id) && isExpired(request)) ||
-    (id === "refreshTokens.rotate" &&
-      Option.exists(
-        parse(body),
-        (value) => isObject(value) && value.tokenHash === decodeURIComponent(path.tokenHash ?? ""),
-      ))
+  const { id, path, query } = request
+  const sent = sentObject(request)
+  switch (id) {
+    case "loginAttempts.countByOrigin":
+      return !query.some(([name]) => name === "email" || name === "ipAddress")
+    case "refreshTokens.create":
+      return isExpired(request) || (isGiven(sent.onLimit) && !isGiven(sent.maxSessions))
+    case "refreshTokens.rotate":
+      return isExpired(request) || sent.tokenHash === decodeURIComponent(path.tokenHash ?? "")
+    case "users.update":
+      return sent.isActive === false && isGiven(objectAt(sent.revokeSessions).exceptSessionId)
+    default:
+      return false
+  }
 }
 
 const problem = "https://latchkey.dev/problems/"

@@ -44,7 +44,22 @@ const ofWholeTarget = Arbitrary.map(
 
 const segments = [
   ...["credentials", "by-email", "by-google-id", "refresh-tokens", "recent-failures", "valid"],
-  ...["revoke", "rotate", "users", ":id", "*", "**", "..", ".", "%2e%2e", "%2E", "~", "", "+"],
+  ...[
+    "sessions",
+    "revoke",
+    "rotate",
+    "users",
+    ":id",
+    "*",
+    "**",
+    "..",
+    ".",
+    "%2e%2e",
+    "%2E",
+    "~",
+    "",
+    "+",
+  ],
   ...["%2F", "a%2Fb", "%00", "%zz", "%", "%ff", "%c3%a9", "\u00e9", "a;b", "a#b", "a+b", "a%20b"],
   ...["a&b=c", "a=b", "$&'()*,:@!", "(x)", "[x]", "{x}", "a|b", "a\\b", "a^b", "a`b", '"a"'],
   ...["__proto__", "constructor", "toString", "%5F%5Fproto%5F%5F"],
@@ -66,6 +81,7 @@ const ofQuery = Arbitrary.map(
   oneOf(
     ...["limit=1", "limit=2&limit=1", "limit=", "limit", "=1", "&", "&&limit=1", "limit=1&"],
     ...["%6cimit=1", "limit=%31", "limit=+1", "limit=1;x", "limit=1#x", "limit=1?x", "limit=1=1"],
+    ...["include=user", "include=", "include=User", "include=user&include=user", "%69nclude=user"],
     ...["minutes=15", "active=true", "active=", "active=1", "cursor=", "cursor=x", "extra=1"],
     ...["email=a+b@example.com", "email=a%2Bb%40example.com", "email=a%20b", "email=%ff"],
     ...[
@@ -213,6 +229,9 @@ const ofBodies = oneOf<Oddity>(
   withProperty('"constructor":{}'),
   withProperty('"email":"first@example.com"'),
   withProperty('"success":null'),
+  withProperty('"reason":"Logout"'),
+  withProperty('"maxSessions":1e1'),
+  withProperty('"revokeSessions":{"extra":1}'),
   withProperty(`"userAgent":${"[".repeat(50_000)}${"]".repeat(50_000)}`),
   withProperty(`"fullName":${'{"a":'.repeat(5_000)}1${"}".repeat(5_000)}`),
   withProperty(`"passwordHash":"${"x".repeat(1_025)}"`),

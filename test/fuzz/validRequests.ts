@@ -31,6 +31,9 @@ const emails = [
   ...free.map((number) => `free.${number}@example.com`),
 ]
 const googleIds = ["g", "a/b+c %2B", "é".repeat(255), "G", ...free.map((number) => `g${number}`)]
+const tokenIds = ["1", "2", "3", "4", "5"].map((digit) =>
+  `00000000-0000-4000-8000-0000000000${digit}f`
+)
 const hashes = ["h1", "a/b", "50%", "a+b %2B", "😀", "h2", "H2", "h".repeat(512)]
 
 /** Of the values that requests are made of, those of rows that should be there. */
@@ -40,7 +43,7 @@ export const existing = {
     email: emails[index],
     googleId: googleIds[index],
   })),
-  tokens: hashes.slice(0, 5).map((tokenHash) => ({ tokenHash, userId: ids[0] })),
+  tokens: tokenIds.map((id, index) => ({ id, tokenHash: hashes[index], userId: ids[0] })),
 }
 
 /** What a schema alone cannot say: values that meet each other, and formats of our own. */
@@ -55,6 +58,10 @@ const examples: Readonly<Record<string, ReadonlyArray<string>>> = {
   "googleId": googleIds,
   "tokenHash": hashes,
   "exceptTokenHash": hashes,
+  "sessionId": tokenIds,
+  "exceptSessionId": tokenIds,
+  "reason": ["logout", "device-lost", "x", "a".repeat(64), "rotated-by-hand", "z9--"],
+  "userVersion": ["1", "2", "3", "0", "x".repeat(64)],
   "ipAddress": ["192.0.2.1", "2001:DB8:0::1", "::ffff:192.0.2.1"],
   "if-match": ["*", `"1"`, `W/"1", "2"`],
 }

@@ -68,12 +68,14 @@ layer(TestDatabase.layerClient)("the schema that the migrations make", (it) => {
         "updated_at timestamp(3) with time zone not null now()",
         "idempotency_fingerprint bytea null -",
         "version bigint not null nextval('users_version_seq'::regclass)",
+        "email_verified_at timestamp(3) with time zone null -",
       ])
       const constraints = yield* constraintsOf("users")
       assert.deepStrictEqual(constraints.map((constraint) => constraint.split(" ")[0]), [
         "users_auth_provider_check",
         "users_created_at_check",
         "users_email_check",
+        "users_email_verified_at_check",
         "users_pkey",
         "users_updated_at_check",
       ])
@@ -104,6 +106,11 @@ layer(TestDatabase.layerClient)("the schema that the migrations make", (it) => {
         "ip_address inet null -",
         "successor_id uuid null -",
         "idempotency_fingerprint bytea null -",
+        "session_id uuid null -",
+        "signed_in_at timestamp(3) with time zone null -",
+        "session_expires_at timestamp(3) with time zone null -",
+        "revoked_reason text null -",
+        "sibling_ids uuid[] null -",
       ])
       const constraints = yield* constraintsOf("refresh_tokens")
       assert.deepStrictEqual(constraints.map((constraint) => constraint.split(" ")[0]), [
@@ -111,15 +118,24 @@ layer(TestDatabase.layerClient)("the schema that the migrations make", (it) => {
         "refresh_tokens_expires_at_check",
         "refresh_tokens_pkey",
         "refresh_tokens_revoked_at_check",
+        "refresh_tokens_revoked_reason_check",
+        "refresh_tokens_session_expires_at_check",
+        "refresh_tokens_signed_in_at_check",
         "refresh_tokens_user_id_fkey",
       ])
       assert.strictEqual(
         constraints[4],
+        "refresh_tokens_revoked_reason_check CHECK " +
+          "((revoked_reason ~ '^[a-z][a-z0-9-]{0,63}$'::text))",
+      )
+      assert.strictEqual(
+        constraints[7],
         "refresh_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE",
       )
       assert.deepStrictEqual(yield* indexesOf("refresh_tokens"), [
         "CREATErefresh_tokens_expires_at_idx btree (expires_at)",
-        "CREATErefresh_tokens_live_idx btree (user_id, expires_at) WHERE (revoked_at IS NULL)",
+        "CREATErefresh_tokens_live_session_idx btree (user_id, COALESCE(session_id, id)) " +
+        "WHERE (revoked_at IS NULL)",
         "CREATE UNIQUErefresh_tokens_pkey btree (id)",
         "CREATE UNIQUErefresh_tokens_token_hash_key btree (token_hash)",
         "CREATErefresh_tokens_user_id_idx btree (user_id, created_at, id)",

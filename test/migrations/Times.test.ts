@@ -17,8 +17,11 @@ import { makeDatabase, TestDatabase } from "../support/TestDatabase.ts"
 const columns = [
   ["users", "created_at"],
   ["users", "updated_at"],
+  ["users", "email_verified_at"],
   ["refresh_tokens", "created_at"],
   ["refresh_tokens", "revoked_at"],
+  ["refresh_tokens", "signed_in_at"],
+  ["refresh_tokens", "session_expires_at"],
   ["refresh_tokens", "expires_at"],
   ["login_attempts", "attempted_at"],
 ] as const
@@ -28,7 +31,7 @@ const unreadable = ["infinity", "-infinity", "4000-01-01 00:00:00+00 BC", "20000
 /** The last one is rounded to the year 10000. */
 const outside = [...unreadable, "0001-12-31 23:59:59+00 BC", "9999-12-31 23:59:59.9999+00"]
 
-const inside = ["0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999+00"]
+const inside = ["0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999+00"] as const
 
 /** Writes a time as psql would; the trigger sets `updated_at` itself. */
 const write = Effect.fnUntraced(function* (table: string, column: string, time: string) {
@@ -44,6 +47,8 @@ layer(TestDatabase.layerRepositories)("columns of times", (it) => {
       const sql = yield* SqlClient.SqlClient
       yield* aSavedToken()
       yield* aSavedAttempt()
+      // No token outlives its session; so this one's may end at any time that there is.
+      yield* write("refresh_tokens", "expires_at", inside[0])
       for (const [table, column] of columns) {
         for (const time of outside) {
           const error = yield* write(table, column, time).pipe(sql.withTransaction, Effect.flip)

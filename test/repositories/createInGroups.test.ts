@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
+import { DateTime, Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { Email } from "../../src/domain/Email.ts"
 import { LoginAttemptRepository } from "../../src/repositories/loginAttempts/LoginAttemptRepository.ts"
@@ -50,9 +50,12 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
       assert.isAtMost(statements, few)
       assert.isAtMost(yield* commits("users", created), few)
       for (const [index, user] of created.entries()) {
-        const { email, fullName, authProvider, googleId, isActive } = user
+        const { email, fullName, authProvider, googleId, isActive, emailVerifiedAt } = user
         const { passwordHash: _, ...rest } = wanted[index] ?? aUser()
-        assert.deepStrictEqual({ email, fullName, authProvider, googleId, isActive }, rest)
+        assert.deepStrictEqual(
+          { email, fullName, authProvider, googleId, isActive, emailVerifiedAt },
+          rest,
+        )
         assert.deepStrictEqual(yield* users.getById(user.id), Option.some(user))
       }
     }))
@@ -81,7 +84,7 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
         ...several.map(() => "done"),
         "EmailTaken",
         "GoogleIdTaken",
-        "EmailTaken",
+        "GoogleIdTaken",
       ])
       assert.deepStrictEqual(tagsOf(found.slice(23, 43)).sort(), [
         ...several.slice(1).map(() => "EmailTaken"),
@@ -125,6 +128,7 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
           aToken(id, {
             userAgent: `agent "${index}" \\ 😀`,
             ipAddress: index % 2 === 0 ? anIpAddress("2001:db8::1") : null,
+            sessionExpiresAt: index % 4 === 0 ? DateTime.makeUnsafe("2099-01-01T00:00:00Z") : null,
           })
         )
       )
@@ -134,14 +138,15 @@ layer(TestDatabase.layerRepositories.pipe(Layer.provideMerge(Statements.layer)),
       assert.isAtMost(statements, few)
       assert.isAtMost(yield* commits("refresh_tokens", created), few)
       assert.deepStrictEqual(
-        created.map(({ userId, tokenHash, expiresAt, userAgent, ipAddress }) => ({
+        created.map(({ userId, tokenHash, expiresAt, userAgent, ipAddress, sessionExpiresAt }) => ({
           userId,
           tokenHash,
           expiresAt,
           userAgent,
           ipAddress,
+          sessionExpiresAt,
         })),
-        wanted,
+        wanted.map(({ userVersion: _, maxSessions: __, onLimit: ___, ...stored }) => stored),
       )
       for (const token of created) {
         assert.deepStrictEqual(

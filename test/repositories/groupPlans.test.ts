@@ -32,9 +32,11 @@ const calls = Effect.gen(function* () {
     "users.create": () => users.create(aUser()),
     "tokens.getByTokenHash": (number) => tokens.getByTokenHash(tokenHash(number)),
     "tokens.getValidByTokenHash": (number) => tokens.getValidByTokenHash(tokenHash(number)),
+    "tokens.getValidWithUser": (number) => tokens.getValidWithUser(tokenHash(number)),
     "tokens.create": (number) => tokens.create(aToken(userId(number))),
     "tokens.revoke": (number) => tokens.revoke(tokenHash(number)),
     "tokens.rotate": (number) => tokens.rotate(tokenHash(number), aSuccessor()),
+    "tokens.rotateWithUser": (number) => tokens.rotateWithUser(tokenHash(number), aSuccessor()),
     "attempts.create": (number) => attempts.create(anAttempt({ userId: userId(number) })),
     "attempts.countRecentFailures": (number) => attempts.countRecentFailures(userId(number)),
   }

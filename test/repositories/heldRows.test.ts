@@ -6,13 +6,18 @@ import { assert, layer } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { DatabaseUnavailable } from "../../src/domain/DatabaseUnavailable.ts"
+import type { Email } from "../../src/domain/Email.ts"
 import type { RefreshToken } from "../../src/domain/RefreshToken.ts"
+import { GoogleId } from "../../src/domain/User.ts"
+import type { GoogleAccount } from "../../src/repositories/users/getOrCreateByGoogleId.ts"
 import { atOnce, outcomes, whileHeld } from "../support/atOnce.ts"
 import { type Service, serviceWith, untilBlocked } from "../support/elsewhere.ts"
 import {
+  aGoogleId,
   aGoogleUser,
   anAttempt,
   anAttemptId,
+  anEmail,
   anIpAddress,
   aSuccessor,
   aToken,
@@ -42,18 +47,38 @@ const callsFor: Readonly<
   "tokens.create": ({ tokens }, { user }) => tokens.create(aToken(user.id)),
   "tokens.create with a key": ({ tokens }, { user }) =>
     tokens.create(aToken(user.id), { idempotencyKey: aTokenId() }),
+  "tokens.create with a limit": ({ tokens }, { user }) =>
+    tokens.create(aToken(user.id, { maxSessions: 100 })),
   "tokens.rotate": ({ tokens }, victim, index) =>
     tokens.rotate(tokenOf(victim, index).tokenHash, aSuccessor()),
   "tokens.rotate with a key": ({ tokens }, victim, index) =>
     tokens.rotate(tokenOf(victim, index).tokenHash, aSuccessor(), { idempotencyKey: aTokenId() }),
+  "tokens.rotateWithUser": ({ tokens }, victim, index) =>
+    tokens.rotateWithUser(tokenOf(victim, index).tokenHash, aSuccessor()),
   "tokens.revokeAllForUser": ({ tokens }, { user }) => tokens.revokeAllForUser(user.id),
+  "tokens.revokeSession": ({ tokens }, victim, index) =>
+    tokens.revokeSession(victim.user.id, tokenOf(victim, index).sessionId),
   "attempts.create": ({ attempts }, { user }) => attempts.create(anAttempt({ userId: user.id })),
   "attempts.create with a key": ({ attempts }, { user }) =>
     attempts.create(anAttempt({ userId: user.id }), { idempotencyKey: anAttemptId() }),
   "users.update": ({ users }, { user }, index) =>
     users.update(user.id, { fullName: `Ada ${index}` }),
+  "users.update with revokeSessions": ({ users }, { user }, index) =>
+    users.update(user.id, { fullName: `Ada ${index}` }, { revokeSessions: {} }),
+  "users.update that deactivates": ({ users }, { user }) =>
+    users.update(user.id, { isActive: false }),
+  "users.getOrCreateByGoogleId": ({ users }, { user }) =>
+    users.getOrCreateByGoogleId(GoogleId.make(user.id), fromGoogle(user.email)),
   "users.delete": ({ users }, { user }) => users.delete(user.id),
 }
+
+/** Links or takes over the account that has the address. */
+const fromGoogle = (email: Email): GoogleAccount => ({
+  email,
+  emailVerified: true,
+  fullName: null,
+  onEmailTaken: "link",
+})
 
 const tokenOf = ({ tokens }: Victim, index: number): RefreshToken =>
   tokens[index] ?? assert.fail("A token for each caller")
@@ -64,19 +89,32 @@ const serve = Effect.fnUntraced(function* ({ users, tokens, attempts }: Service)
   const google = yield* users.create(aGoogleUser(), { idempotencyKey: aUserId() })
   yield* users.getById(user.id)
   yield* users.getByEmail(user.email)
-  yield* users.getByGoogleId(google.googleId ?? assert.fail("A Google id"))
+  assert(google.googleId !== null)
+  yield* users.getByGoogleId(google.googleId)
   yield* users.list({ limit: 10 })
   yield* users.update(user.id, { fullName: "Grace" })
+  yield* users.getOrCreateByGoogleId(google.googleId, fromGoogle(google.email))
+  const another = yield* users.getOrCreateByGoogleId(aGoogleId(), fromGoogle(anEmail()))
+  yield* users.getOrCreateByGoogleId(aGoogleId(), fromGoogle(user.email))
+  yield* users.update(another.user.id, { isActive: false })
   const token = yield* tokens.create(aToken(user.id))
   yield* tokens.create(aToken(user.id), { idempotencyKey: aTokenId() })
   yield* tokens.getByTokenHash(token.tokenHash)
+  yield* tokens.create(aToken(user.id, { maxSessions: 10 }))
   yield* tokens.getValidByTokenHash(token.tokenHash)
+  yield* tokens.getValidWithUser(token.tokenHash)
   const second = yield* tokens.rotate(token.tokenHash, aSuccessor())
   const third = yield* tokens.rotate(second.tokenHash, aSuccessor(), {
     idempotencyKey: aTokenId(),
   })
-  yield* tokens.revoke(third.tokenHash)
+  const { token: fourth } = yield* tokens.rotateWithUser(third.tokenHash, aSuccessor())
+  yield* tokens.rotate(third.tokenHash, aSuccessor(), { graceSeconds: 60 })
+  yield* tokens.revoke(fourth.tokenHash)
   yield* tokens.listForUser(user.id, { limit: 10 })
+  const { items: [session] } = yield* tokens.listSessions(user.id, { limit: 10 })
+  assert(session !== undefined)
+  assert.strictEqual(yield* tokens.revokeSession(user.id, session.id), 1)
+  yield* users.update(user.id, {}, { revokeSessions: { exceptSessionId: session.id } })
   yield* tokens.revokeAllForUser(user.id)
   yield* attempts.create(anAttempt({ userId: user.id }))
   yield* attempts.create(anAttempt({ userId: user.id }), { idempotencyKey: anAttemptId() })
@@ -87,13 +125,17 @@ const serve = Effect.fnUntraced(function* ({ users, tokens, attempts }: Service)
   const refused = yield* outcomes<unknown, { readonly _tag: string }, never>([
     users.create(aUser({ email: user.email })),
     tokens.rotate(token.tokenHash, aSuccessor()),
+    tokens.rotate(token.tokenHash, aSuccessor(), { onReuse: "revoke-session" }),
     tokens.create(aToken(aUserId())),
+    tokens.create(aToken(another.user.id)),
     attempts.create(anAttempt({ userId: aUserId() })),
   ])
   assert.deepStrictEqual(refused, [
     "EmailTaken",
     "RefreshTokenReused",
+    "RefreshTokenReused",
     "UserNotFound",
+    "UserInactive",
     "UserNotFound",
   ])
   yield* users.delete(google.id)
@@ -178,7 +220,7 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })(
         assert.isTrue(results.every((result) => result._tag === "Failure"))
       }).pipe(Effect.scoped))
 
-    it.effect.each(["rotate", "revoke"] as const)(
+    it.effect.each(["rotate", "revoke", "revokeSession"] as const)(
       "all tokens of a user, and sixty callers want to %s one each",
       (kind) =>
         Effect.gen(function* () {
@@ -188,10 +230,12 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })(
           const results = yield* servedBeside(
             service,
             sql`SELECT FROM refresh_tokens WHERE user_id = ${user.id} FOR UPDATE`,
-            tokens.map(({ tokenHash }) =>
+            tokens.map(({ tokenHash, userId, sessionId }) =>
               kind === "rotate"
                 ? service.tokens.rotate(tokenHash, aSuccessor())
-                : service.tokens.revoke(tokenHash)
+                : kind === "revoke"
+                ? service.tokens.revoke(tokenHash)
+                : service.tokens.revokeSession(userId, sessionId)
             ),
           )
           assert.isTrue(results.every((result) => result._tag === "Success"))

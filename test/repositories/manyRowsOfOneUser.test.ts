@@ -46,6 +46,7 @@ layer(TestDatabase.layerRepositories)("a user with very many rows", (it) => {
 
       const live = yield* tokens.listForUser(id, { active: true, limit: 100 })
       assert.lengthOf(live.items, 20)
+      assert.lengthOf((yield* tokens.listSessions(id, { limit: 100 })).items, 20)
       assert.strictEqual(yield* tokens.revokeAllForUser(id), 20)
       assert.strictEqual(yield* tokens.revokeAllForUser(id), 0)
 

@@ -94,7 +94,7 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })("two servic
       assert.isTrue(here.every((outcome) => outcome instanceof RefreshToken))
     }))
 
-  it.effect("that revoke and rotate the same tokens at once leave none of them alive", () =>
+  it.effect("that revoke and rotate the same tokens at once leave no token of their sessions alive", () =>
     Effect.gen(function* () {
       const tokens = yield* RefreshTokenRepository
       const another = yield* anotherService
@@ -107,10 +107,9 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })("two servic
       for (const outcome of tagsOf(rotated)) {
         assert.include(["done", "RefreshTokenRevoked"], outcome)
       }
-      for (const [index, old] of olds.entries()) {
-        const { items } = yield* tokens.listForUser(old.userId, { active: true, limit: 100 })
-        const successor = rotated[index]
-        assert.deepStrictEqual(items, successor instanceof RefreshToken ? [successor] : [])
+      for (const { userId } of olds) {
+        const { items } = yield* tokens.listForUser(userId, { active: true, limit: 100 })
+        assert.deepStrictEqual(items, [])
       }
     }))
 })

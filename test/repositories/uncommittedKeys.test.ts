@@ -6,6 +6,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { SqlClient, SqlError } from "effect/sql"
+import type { Email } from "../../src/domain/Email.ts"
+import type { GoogleId } from "../../src/domain/User.ts"
 import { atOnce, outcomes, tagsOf, whileHeld } from "../support/atOnce.ts"
 import { blockedSession, type Service, serviceWith, untilBlocked } from "../support/elsewhere.ts"
 import {
@@ -102,6 +104,38 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })("a key unco
         assert.deepStrictEqual(tagsOfResults(results), ["GoogleIdTaken"])
       })
     ))
+
+  it.effect.each(["address", "Google id"] as const)(
+    "as the %s of a sign-in with Google holds up no other sign-in",
+    (kind) =>
+      withService(({ users }) =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const email = anEmail()
+          const googleId = aGoogleId()
+          const signIn = (own: { readonly googleId?: GoogleId; readonly email?: Email }) =>
+            users.getOrCreateByGoogleId(own.googleId ?? aGoogleId(), {
+              email: own.email ?? anEmail(),
+              emailVerified: true,
+              fullName: null,
+              onEmailTaken: "refuse",
+            })
+          const results = yield* beside(
+            sql`
+              INSERT INTO users (email, auth_provider, google_id)
+              VALUES (${email.toUpperCase()}, 'google', ${googleId})`,
+            {
+              wait: Effect.suspend(() => signIn(kind === "address" ? { email } : { googleId })),
+              pass: () => signIn({}),
+            },
+          )
+          assert.deepStrictEqual(
+            tagsOfResults(results),
+            [kind === "address" ? "EmailTaken" : "done"],
+          )
+        })
+      ),
+  )
 
   it.effect("as a token's hash holds up no other creation of a group", () =>
     withService(({ tokens }) =>

@@ -60,9 +60,11 @@ layer(TestService)("paths and methods", (it) => {
           `/v1/users/by-email/${email}`,
           `/v1/users/${userId}/credentials`,
           `/v1/users/${userId}/refresh-tokens`,
+          `/v1/users/${userId}/sessions`,
           `/v1/users/${userId}/login-attempts/recent-failures`,
           `/v1/refresh-tokens/${tokenHash}`,
           `/v1/refresh-tokens/${tokenHash}/valid`,
+          `/v1/refresh-tokens/${tokenHash}/valid?include=user`,
           `/v1/login-attempts/recent-failures?email=${email}`,
           "/livez",
           "/readyz",
@@ -180,6 +182,27 @@ layer(TestService)("bodies", (it) => {
       }
     }))
 
+  it.effect("that are no object are refused in the same words, with a length and in chunks", () =>
+    Effect.gen(function* () {
+      const type = "Content-Type: application/json"
+      for (const route of withBody) {
+        const request = `${route.method} ${targetOf(route)}`
+        for (const body of ["null", "[]", '"text"']) {
+          const [announced] = yield* exchange(
+            rawRequest(request, [type, `Content-Length: ${body.length}`], body),
+          )
+          // A body of unknown length is left to the router.
+          const chunk = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
+          const [chunked] = yield* exchange(
+            rawRequest(request, [type, "Transfer-Encoding: chunked"], chunk),
+          )
+          assert(announced !== undefined && chunked !== undefined)
+          assertInvalid(announced, "body")
+          assert.strictEqual(announced.text, chunked.text, request)
+        }
+      }
+    }))
+
   it.effect("that are not UTF-8 are refused as bodies", () =>
     Effect.gen(function* () {
       const text = (octets: ReadonlyArray<number>) =>
@@ -217,10 +240,11 @@ layer(TestService)("bodies", (it) => {
   it.effect("of no bytes are {} where every property is optional, however they are sent", () =>
     Effect.gen(function* () {
       const userId = yield* aNewUserId
-      const { tokenHash } = yield* createToken({ userId })
+      const { tokenHash, sessionId } = yield* createToken({ userId })
       const requests = [
         `POST /v1/refresh-tokens/${tokenHash}/revoke`,
         `POST /v1/users/${userId}/refresh-tokens/revoke`,
+        `POST /v1/users/${userId}/sessions/${sessionId}/revoke`,
         "POST /v1/maintenance/delete-expired-tokens",
         "POST /v1/maintenance/delete-old-login-attempts",
         `PATCH /v1/users/${userId}`,
@@ -253,6 +277,11 @@ layer(TestService)("bodies", (it) => {
           yield* call("POST", `/v1/refresh-tokens/${crypto.randomUUID()}/rotate`, { headers }),
           "tokenHash",
           "expiresAt",
+        )
+        assertInvalid(
+          yield* call("PUT", `/v1/users/by-google-id/${crypto.randomUUID()}`, { headers }),
+          "email",
+          "emailVerified",
         )
       }
     }))

@@ -6,51 +6,72 @@ import { call, get } from "../support/calls.ts"
 import { type ContractRoute, keyedRoutes, targetOf } from "../support/contractRoutes.ts"
 import { TestService } from "../support/TestService.ts"
 
+type Kind = "text" | "boolean" | "days" | "count" | "object"
+
 /** Every property of every body, with the kind of value that it takes. */
-const properties: Readonly<Record<string, Readonly<Record<string, "text" | "boolean" | "days">>>> =
-  {
-    "POST /v1/users": {
-      email: "text",
-      authProvider: "text",
-      passwordHash: "text",
-      googleId: "text",
-      fullName: "text",
-      isActive: "boolean",
-    },
-    "PATCH /v1/users/{id}": {
-      email: "text",
-      authProvider: "text",
-      passwordHash: "text",
-      googleId: "text",
-      fullName: "text",
-      isActive: "boolean",
-    },
-    "POST /v1/refresh-tokens": {
-      userId: "text",
-      tokenHash: "text",
-      expiresAt: "text",
-      userAgent: "text",
-      ipAddress: "text",
-    },
-    "POST /v1/refresh-tokens/{tokenHash}/rotate": {
-      tokenHash: "text",
-      expiresAt: "text",
-      userAgent: "text",
-      ipAddress: "text",
-    },
-    "POST /v1/refresh-tokens/{tokenHash}/revoke": {},
-    "POST /v1/users/{id}/refresh-tokens/revoke": { exceptTokenHash: "text" },
-    "POST /v1/login-attempts": {
-      userId: "text",
-      email: "text",
-      ipAddress: "text",
-      userAgent: "text",
-      success: "boolean",
-      failureReason: "text",
-    },
-    "POST /v1/maintenance/delete-expired-tokens": { olderThanDays: "days" },
-    "POST /v1/maintenance/delete-old-login-attempts": { olderThanDays: "days" },
-  }
+const properties: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
+  "POST /v1/users": {
+    email: "text",
+    authProvider: "text",
+    passwordHash: "text",
+    googleId: "text",
+    fullName: "text",
+    isActive: "boolean",
+    emailVerifiedAt: "text",
+  },
+  "PUT /v1/users/by-google-id/{googleId}": {
+    email: "text",
+    emailVerified: "boolean",
+    fullName: "text",
+    onEmailTaken: "text",
+  },
+  "PATCH /v1/users/{id}": {
+    email: "text",
+    authProvider: "text",
+    passwordHash: "text",
+    googleId: "text",
+    fullName: "text",
+    isActive: "boolean",
+    emailVerifiedAt: "text",
+    revokeSessions: "object",
+  },
+  "POST /v1/refresh-tokens": {
+    userId: "text",
+    tokenHash: "text",
+    expiresAt: "text",
+    userAgent: "text",
+    ipAddress: "text",
+    sessionExpiresAt: "text",
+    userVersion: "text",
+    maxSessions: "count",
+    onLimit: "text",
+  },
+  "POST /v1/refresh-tokens/{tokenHash}/rotate": {
+    tokenHash: "text",
+    expiresAt: "text",
+    userAgent: "text",
+    ipAddress: "text",
+    graceSeconds: "count",
+    onReuse: "text",
+  },
+  "POST /v1/refresh-tokens/{tokenHash}/revoke": { reason: "text" },
+  "POST /v1/users/{id}/refresh-tokens/revoke": {
+    exceptTokenHash: "text",
+    exceptSessionId: "text",
+    reason: "text",
+  },
+  "POST /v1/users/{id}/sessions/{sessionId}/revoke": { reason: "text" },
+  "POST /v1/login-attempts": {
+    userId: "text",
+    email: "text",
+    ipAddress: "text",
+    userAgent: "text",
+    success: "boolean",
+    failureReason: "text",
+  },
+  "POST /v1/maintenance/delete-expired-tokens": { olderThanDays: "days" },
+  "POST /v1/maintenance/delete-old-login-attempts": { olderThanDays: "days" },
+}
 
 /** JSON as it is written, since most of it has no JavaScript value that is printed so. */
 const wrongForAll = [
@@ -77,6 +98,16 @@ const wrong = {
   text: [...wrongForAll, "1", "-0", "1e2", "9007199254740993", "true", "false"],
   boolean: [...wrongForAll, "1", "0", "-0", '"true"', '"false"', '"yes"', '""', "null"],
   days: [...wrongForAll, "36501", "2147483648", "9007199254740993", '"7"', '""', "true", "null"],
+  count: [...wrongForAll, "1001", "2147483648", "9007199254740993", '"7"', '""', "true"],
+  object: [
+    ...wrongForAll.filter((value) => value !== "{}"),
+    '{"reason":"Logout"}',
+    '{"reason":"rotated"}',
+    '{"exceptSessionId":"1"}',
+    "1",
+    '""',
+    "true",
+  ],
 }
 
 const withBody = keyedRoutes.filter(({ body }) => body !== undefined)
@@ -249,11 +280,18 @@ layer(TestService)("hostile paths and queries", (it) => {
   for (const route of keyedRoutes.filter(({ path }) => path.includes("{"))) {
     it.effect(`find nothing at ${route.method} ${route.path}`, () =>
       Effect.gen(function* () {
-        for (const value of hostile) {
-          const target = route.path.replace(/\{\w+\}/, value)
-          const answer = yield* call(route.method, target, { json: route.body })
-          assertRefused(answer)
-          assert.include([400, 404], answer.status, value.slice(0, 50))
+        // Only a PUT creates what it does not find, and this one is to find the address taken.
+        const refusals = route.method === "PUT" ? [400, 404, 409] : [400, 404]
+        const json = route.method === "PUT"
+          ? { ...route.body, email: (yield* createUser())["email"] }
+          : route.body
+        for (const [parameter] of route.path.matchAll(/\{\w+\}/g)) {
+          for (const value of hostile) {
+            const target = targetOf({ ...route, path: route.path.replace(parameter, "$") })
+            const answer = yield* call(route.method, target.replace("$", () => value), { json })
+            assertRefused(answer)
+            assert.include(refusals, answer.status, value.slice(0, 50))
+          }
         }
       }))
   }
@@ -268,6 +306,9 @@ layer(TestService)("hostile paths and queries", (it) => {
           `${user}/refresh-tokens?active`,
           `${user}/refresh-tokens?limit`,
           `${user}/refresh-tokens?cursor`,
+          `${user}/sessions?limit`,
+          `${user}/sessions?cursor`,
+          "/v1/refresh-tokens/hash/valid?include",
           `${user}/login-attempts/recent-failures?minutes`,
           "/v1/login-attempts/recent-failures?email",
           "/v1/login-attempts/recent-failures?ipAddress",

@@ -160,7 +160,7 @@ layer(TestService)("lists", (it) => {
   it.effect("refuse a cursor that is none", () =>
     Effect.gen(function* () {
       const encoded = (text: string) => Buffer.from(text).toString("base64url")
-      const list = `/v1/users/${yield* aNewUserId}/refresh-tokens`
+      const user = `/v1/users/${yield* aNewUserId}`
       const id = crypto.randomUUID()
       const instant = "2026-01-01T00:00:00.000Z"
       for (
@@ -185,7 +185,7 @@ layer(TestService)("lists", (it) => {
           ),
         ]
       ) {
-        for (const path of ["/v1/users", list]) {
+        for (const path of ["/v1/users", `${user}/refresh-tokens`, `${user}/sessions`]) {
           assertInvalid(yield* get(`${path}?cursor=${cursor}`), "cursor")
         }
       }
@@ -203,6 +203,8 @@ layer(TestService)("lists", (it) => {
         tokens(userId),
         `${tokens(userId)}?active=true`,
         tokens(other),
+        `/v1/users/${userId}/sessions`,
+        `/v1/users/${other}/sessions`,
       ]
       for (const from of lists) {
         const cursor = yield* cursorOf(from)

@@ -64,6 +64,16 @@ const componentsIn = (value: Schema.Json | undefined) =>
     typeof $ref === "string" ? [$ref.replace("#/components/schemas/", "")] : []
   )
 
+/** The components in a value, and those in these, and so on. */
+const componentsWithin = (document: JsonObject, value: Schema.Json | undefined) => {
+  const found = new Set(componentsIn(value))
+  // A set goes on with what is added to it meanwhile.
+  for (const name of found) {
+    for (const inner of componentsIn(schemaNamed(document, name))) found.add(inner)
+  }
+  return [...found]
+}
+
 /** Asserts that the document has this problem of the operation, headers and all. */
 const assertDocumented = (
   document: JsonObject,
@@ -121,7 +131,7 @@ layer(TestService)("the OpenAPI document", (it) => {
           500,
           ...route.scope === undefined ? [] : [401, 403, 503],
         ]
-        const statuses = [route.success, ...route.errors, ...common].map(String)
+        const statuses = [route.success, route.errors, common].flat().map(String)
         assert.sameMembers(
           Object.keys(objectAt(operation.responses)),
           [...new Set([...statuses, "default"])],
@@ -150,7 +160,9 @@ layer(TestService)("the OpenAPI document", (it) => {
         const expected = route.scope === undefined ? [] : [{ bearer: [] }]
         assert.deepStrictEqual(operation.security, expected)
         assert.strictEqual(operation["x-required-scope"], route.scope)
-        const named = /the scope `([^`]+)`/.exec(String(operation.description))?.[1]
+        const named = /\n\nNeeds a key with the scope `([^`]+)`\.$/.exec(
+          String(operation.description),
+        )?.[1]
         assert.strictEqual(named, route.scope)
       }
       const { securitySchemes } = objectAt(document.components)
@@ -177,8 +189,8 @@ layer(TestService)("the OpenAPI document", (it) => {
     Effect.gen(function* () {
       const document = yield* theDocument
       const bodies = allOperations(document).map(({ requestBody }) => requestBody ?? {})
-      const closed = [...new Set(componentsIn(bodies))]
-      assert.isAtLeast(closed.length, 8)
+      const closed = componentsWithin(document, bodies)
+      assert.isAtLeast(closed.length, 11)
       for (const [name, schema] of Object.entries(schemasOf(document))) {
         const { additionalProperties } = objectAt(schema)
         assert.strictEqual(additionalProperties, closed.includes(name) ? false : undefined, name)
@@ -245,6 +257,17 @@ layer(TestService)("the OpenAPI document", (it) => {
       }
     }))
 
+  it.effect("says wherever a reason is given which ones callers may give", () =>
+    Effect.gen(function* () {
+      const document = yield* theDocument
+      const reasons = objectsIn(document).filter(([path]) => path.endsWith("/properties/reason"))
+      assert.lengthOf(reasons, 3)
+      for (const [path, { anyOf }] of reasons) {
+        const slug = { type: "string", pattern: "^[a-z][a-z0-9-]{0,63}$" }
+        assert.deepStrictEqual(anyOf, [slug, { type: "null" }], path)
+      }
+    }))
+
   it.effect("has numbers and booleans in queries as such, with bounds and defaults", () =>
     Effect.gen(function* () {
       const document = yield* theDocument
@@ -252,6 +275,7 @@ layer(TestService)("the OpenAPI document", (it) => {
         limit: { type: "integer", minimum: 1, maximum: 100, default: 50 },
         minutes: { type: "integer", minimum: 1, maximum: 43_200, default: 15 },
         active: { type: "boolean" },
+        include: { type: "string", enum: ["user"] },
         cursor: { type: "string" },
       }
       const parameters = allOperations(document)
@@ -279,9 +303,15 @@ layer(TestService)("the OpenAPI document", (it) => {
       const user = yield* createUser()
       const userId = String(user["id"])
       const token = yield* createToken({ userId })
+      const withUser =
+        (yield* get(`/v1/refresh-tokens/${token["tokenHash"]}/valid?include=user`)).json
+      const sessions = (yield* get(`/v1/users/${userId}/sessions`)).json
       const answers: ReadonlyArray<readonly [string, Readonly<Record<string, unknown>>]> = [
         ["User", user],
         ["RefreshToken", token],
+        ["RefreshTokenWithUser", withUser],
+        ["Session", Schema.decodeUnknownSync(Schema.Tuple([Document]))(sessions["items"])[0]],
+        ["SessionPage", sessions],
         ["LoginAttempt", yield* createAttempt()],
         ["Credentials", (yield* get(`/v1/users/${userId}/credentials`)).json],
         ["UserPage", (yield* get("/v1/users?limit=1")).json],
@@ -294,7 +324,12 @@ layer(TestService)("the OpenAPI document", (it) => {
       for (const [name, answer] of answers) {
         const schema = schemaNamed(document, name)
         assert.sameMembers(Object.keys(answer), Object.keys(objectAt(schema.properties)), name)
-        assert.sameMembers(Object.keys(answer), arrayAt(schema.required).map(String), name)
+        const optional = name === "RefreshTokenWithUser" ? ["user"] : []
+        assert.sameMembers(
+          Object.keys(answer),
+          [...arrayAt(schema.required).map(String), ...optional],
+          name,
+        )
         assert.isTrue(matches(document, schema, Schema.decodeUnknownSync(Document)(answer)), name)
       }
     }))
@@ -310,6 +345,14 @@ layer(TestService)("the OpenAPI document", (it) => {
       assert.deepStrictEqual(headersOf("POST", "/v1/users", "201"), ["etag", "location"])
       assert.deepStrictEqual(headersOf("GET", "/v1/users/{id}", "200"), ["etag"])
       assert.deepStrictEqual(headersOf("PATCH", "/v1/users/{id}", "200"), ["etag"])
+      for (const user of ["{id}", "by-email/{email}"]) {
+        assert.deepStrictEqual(headersOf("GET", `/v1/users/${user}/credentials`, "200"), ["etag"])
+      }
+      const byGoogleId = "/v1/users/by-google-id/{googleId}"
+      assert.deepStrictEqual(headersOf("PUT", byGoogleId, "201"), ["etag", "location"])
+      assert.deepStrictEqual(headersOf("PUT", byGoogleId, "200"), ["etag"])
+      const rotate = "/v1/refresh-tokens/{tokenHash}/rotate"
+      assert.deepStrictEqual(headersOf("POST", rotate, "201"), ["location"])
       assert.deepStrictEqual(headersOf("POST", "/v1/refresh-tokens", "201"), ["location"])
       assert.containsAllKeys((yield* get(`/v1/users/${userId}`)).headers, ["etag"])
     }))
@@ -342,7 +385,7 @@ layer(TestService)("the OpenAPI document", (it) => {
           }
         }
       }
-      assert.isAtLeast(seen.size, 26)
+      assert.isAtLeast(seen.size, 29)
     }))
 
   it.effect("has the problems of requests that any route refuses, headers included", () =>

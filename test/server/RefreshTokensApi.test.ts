@@ -20,6 +20,10 @@ const tokenKeys = [
   "ipAddress",
   "isValid",
   "revokedAt",
+  "revokedReason",
+  "sessionExpiresAt",
+  "sessionId",
+  "signedInAt",
   "tokenHash",
   "userAgent",
   "userId",
@@ -51,6 +55,10 @@ layer(TestService)("POST /v1/refresh-tokens", (it) => {
         revokedAt: null,
         userAgent: null,
         ipAddress: null,
+        sessionId: token["id"],
+        signedInAt: token["createdAt"],
+        sessionExpiresAt: null,
+        revokedReason: null,
         isValid: true,
       })
       const found = yield* get(String(answer.headers["location"]))
@@ -108,6 +116,11 @@ layer(TestService)("POST /v1/refresh-tokens", (it) => {
           expiresAt: "tomorrow",
           userAgent: {},
           ipAddress: "nowhere",
+          sessionExpiresAt: "never",
+          userVersion: 1,
+          maxSessions: 0,
+          onLimit: "punish",
+          sessionId: crypto.randomUUID(),
           isValid: true,
         }),
         "userId",
@@ -115,6 +128,11 @@ layer(TestService)("POST /v1/refresh-tokens", (it) => {
         "expiresAt",
         "userAgent",
         "ipAddress",
+        "sessionExpiresAt",
+        "userVersion",
+        "maxSessions",
+        "onLimit",
+        "sessionId",
         "isValid",
       )
       const tooLong = aTokenBody(String(id), { tokenHash: "x".repeat(513) })
@@ -179,7 +197,7 @@ layer(TestService)("POST /v1/refresh-tokens/{tokenHash}/revoke", (it) => {
     Effect.gen(function* () {
       const { revokedAt: _, isValid: __, ...token } = yield* createToken()
       const first = assertJson(yield* revoke(token["tokenHash"]), 200)
-      assert.deepInclude(first, { ...token, isValid: false })
+      assert.deepInclude(first, { ...token, revokedReason: "logout", isValid: false })
       assert.isNotNaN(Date.parse(stringAt(first, "revokedAt")))
       assert.deepStrictEqual(assertJson(yield* revoke(token["tokenHash"]), 200), first)
     }))
@@ -196,11 +214,14 @@ layer(TestService)("POST /v1/refresh-tokens/{tokenHash}/revoke", (it) => {
       assertProblem(yield* revoke(aTokenHash()), 404, "refresh-token-not-found")
     }))
 
-  it.effect("takes no properties", () =>
+  it.effect("takes no properties but a reason", () =>
     Effect.gen(function* () {
       const { tokenHash } = yield* createToken()
-      assertInvalid(yield* post(`${pathOf(tokenHash)}/revoke`, { reason: "logout" }), "reason")
+      const refused = yield* post(`${pathOf(tokenHash)}/revoke`, { revokedReason: "logout" })
+      assertInvalid(refused, "revokedReason")
       assert.isTrue((yield* get(pathOf(tokenHash))).json["isValid"])
+      const revoked = yield* post(`${pathOf(tokenHash)}/revoke`, { reason: "device-lost" })
+      assert.strictEqual(assertJson(revoked, 200)["revokedReason"], "device-lost")
     }))
 })
 
@@ -213,10 +234,20 @@ layer(TestService)("POST /v1/refresh-tokens/{tokenHash}/rotate", (it) => {
 
       const successor = assertJson(answer, 201)
       assert.deepStrictEqual(Object.keys(successor).sort(), tokenKeys)
-      assert.deepInclude(successor, { ...body, userId: old["userId"], isValid: true })
+      assert.deepInclude(successor, {
+        ...body,
+        userId: old["userId"],
+        sessionId: old["sessionId"],
+        signedInAt: old["signedInAt"],
+        sessionExpiresAt: null,
+        revokedReason: null,
+        isValid: true,
+      })
       const found = yield* get(String(answer.headers["location"]))
       assert.deepStrictEqual(assertJson(found, 200), successor)
-      assert.isString((yield* get(pathOf(old["tokenHash"]))).json["revokedAt"])
+      const spent = (yield* get(pathOf(old["tokenHash"]))).json
+      assert.isString(spent["revokedAt"])
+      assert.strictEqual(spent["revokedReason"], "rotated")
     }))
 
   it.effect("answers the same pair again as the first time while the successor is live", () =>
@@ -288,6 +319,14 @@ layer(TestService)("POST /v1/refresh-tokens/{tokenHash}/rotate", (it) => {
       const expired = aSuccessorBody({ expiresAt: "2020-02-29T00:00:00Z" })
       assertInvalid(yield* rotate(tokenHash, expired), "expiresAt")
       assertInvalid(yield* rotate(tokenHash, aSuccessorBody({ userId })), "userId")
+      const ofSession = { sessionExpiresAt: "2099-12-31T23:59:59Z", maxSessions: 1 }
+      assertInvalid(
+        yield* rotate(tokenHash, aSuccessorBody(ofSession)),
+        "sessionExpiresAt",
+        "maxSessions",
+      )
+      const beyond = aSuccessorBody({ graceSeconds: 61, onReuse: "punish" })
+      assertInvalid(yield* rotate(tokenHash, beyond), "graceSeconds", "onReuse")
       assert.isTrue((yield* get(pathOf(tokenHash))).json["isValid"])
     }))
 })

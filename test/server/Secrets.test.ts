@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, References } from "effect"
 import { SqlClient } from "effect/sql"
-import { type Answer, assertProblem } from "../support/answers.ts"
+import { type Answer, assertProblem, type JsonObject } from "../support/answers.ts"
 import { atOnce } from "../support/atOnce.ts"
 import { aGoogleUserBody, aSuccessorBody, aTokenBody, aUserBody } from "../support/bodies.ts"
 import { call, get, patch, post } from "../support/calls.ts"
@@ -25,6 +25,9 @@ const aSecretUser = (overrides = {}) =>
 
 const aSecretToken = (userId: unknown) =>
   aTokenBody(String(userId), { tokenHash: aSecret(), userAgent: aSecret() })
+
+const signIn = (googleId: string, json: JsonObject) =>
+  call("PUT", `/v1/users/by-google-id/${googleId}`, { json })
 
 const assertSilent = (answer: Answer) => {
   assert.isAtLeast(answer.status, 400, answer.text)
@@ -59,6 +62,8 @@ ways.forEach(([way, Captured]) =>
         assert.strictEqual(created.status, 201)
         const path = `/v1/users/${created.json["id"]}`
         const { passwordHash } = body
+        const token = aSecretToken(created.json["id"])
+        assert.strictEqual((yield* post("/v1/refresh-tokens", token)).status, 201)
         for (
           const answer of [
             created,
@@ -67,6 +72,12 @@ ways.forEach(([way, Captured]) =>
             yield* get(`/v1/users/by-google-id/${body["googleId"]}`),
             yield* get("/v1/users?limit=100"),
             yield* patch(path, { fullName: "Ada" }),
+            yield* signIn(String(body["googleId"]), { email: body["email"], emailVerified: true }),
+            yield* get(`/v1/refresh-tokens/${token["tokenHash"]}/valid?include=user`),
+            yield* post(
+              `/v1/refresh-tokens/${token["tokenHash"]}/rotate?include=user`,
+              aSuccessorBody({ tokenHash: aSecret() }),
+            ),
           ]
         ) {
           assert.include([200, 201], answer.status)
@@ -127,7 +138,19 @@ ways.forEach(([way, Captured]) =>
             yield* post("/v1/refresh-tokens", aSecretToken(crypto.randomUUID())),
             yield* post("/v1/refresh-tokens", { ...aSecretToken(id), expiresAt: aSecret() }),
             yield* post("/v1/refresh-tokens", { ...aSecretToken(id), ipAddress: aSecret() }),
+            yield* post("/v1/refresh-tokens", { ...aSecretToken(id), userVersion: aSecret() }),
+            yield* post("/v1/refresh-tokens", { ...aSecretToken(id), onLimit: aSecret() }),
             yield* post(`${tokenPath}/rotate`, aSuccessorBody({ tokenHash: aSecret() })),
+            yield* post(`${tokenPath}/rotate`, aSuccessorBody({ onReuse: aSecret() })),
+            yield* post(`${tokenPath}/revoke`, { reason: aSecret() }),
+            yield* post(`/v1/users/${id}/refresh-tokens/revoke`, { exceptSessionId: aSecret() }),
+            yield* post(`/v1/users/${id}/sessions/${aSecret()}/revoke`, {}),
+            yield* get(`/v1/users/${id}/sessions?cursor=${aSecret()}`),
+            yield* get(`${tokenPath}/valid?include=${aSecret()}`),
+            yield* patch(`/v1/users/${id}`, { revokeSessions: { reason: aSecret() } }),
+            yield* patch(`/v1/users/${id}`, { emailVerifiedAt: aSecret() }),
+            yield* signIn(aSecret(), { email: body["email"], emailVerified: false }),
+            yield* signIn(aSecret(), { email: anAddress(), emailVerified: aSecret() }),
             yield* get(`/v1/refresh-tokens/${aSecret()}`),
             yield* get(`${tokenPath}/valid`),
             yield* get(`${tokenPath}/nowhere`),
@@ -194,7 +217,7 @@ ways.forEach(([way, Captured]) =>
         const { logs, spans } = yield* CapturedTelemetry
         const { json: { id } } = yield* post("/v1/users", aSecretUser())
         const token = aSecretToken(id)
-        yield* post("/v1/refresh-tokens", token)
+        const { json: { sessionId } } = yield* post("/v1/refresh-tokens", token)
         const tokenPath = `/v1/refresh-tokens/${token["tokenHash"]}`
         yield* sql`
         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -221,12 +244,18 @@ ways.forEach(([way, Captured]) =>
             post("/v1/users", aSecretUser()),
             post("/v1/users", aSecretUser(), withKey()),
             patch(`/v1/users/${id}`, { passwordHash: aSecret() }),
+            patch(`/v1/users/${id}`, { passwordHash: aSecret(), revokeSessions: {} }),
+            patch(`/v1/users/${id}`, { isActive: false }),
+            signIn(aSecret(), { email: anAddress(), emailVerified: true, fullName: aSecret() }),
             call("DELETE", `/v1/users/${id}`),
             post("/v1/refresh-tokens", aSecretToken(id)),
             post("/v1/refresh-tokens", aSecretToken(id), withKey()),
+            post("/v1/refresh-tokens", { ...aSecretToken(id), maxSessions: 1 }),
             post(`${tokenPath}/rotate`, aSuccessorBody({ tokenHash: aSecret() })),
+            post(`${tokenPath}/rotate?include=user`, aSuccessorBody({ tokenHash: aSecret() })),
             post(`${tokenPath}/revoke`, {}),
             post(`/v1/users/${id}/refresh-tokens/revoke`, {}),
+            post(`/v1/users/${id}/sessions/${sessionId}/revoke`, {}),
             post("/v1/login-attempts", attempt()),
             post("/v1/login-attempts", attempt(), withKey()),
           ]),

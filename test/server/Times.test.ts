@@ -2,8 +2,14 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { type Answer, assertInvalid, assertJson, assertProblem } from "../support/answers.ts"
-import { aNewUserId, aSuccessorBody, aTokenBody, createToken } from "../support/bodies.ts"
-import { get, post } from "../support/calls.ts"
+import {
+  aNewUserId,
+  aSuccessorBody,
+  aTokenBody,
+  aUserBody,
+  createToken,
+} from "../support/bodies.ts"
+import { get, patch, post } from "../support/calls.ts"
 import { TestService } from "../support/TestService.ts"
 
 const refused = [
@@ -116,6 +122,18 @@ layer(TestService)("times", (it) => {
       }
     }))
 
+  it.effect("that are none are refused also where none need be given", () =>
+    Effect.gen(function* () {
+      const userId = yield* aNewUserId
+      for (const time of refused.filter((time) => time !== null)) {
+        const ofSession = aTokenBody(userId, { sessionExpiresAt: time })
+        assertInvalid(yield* post("/v1/refresh-tokens", ofSession), "sessionExpiresAt")
+        const verified = { emailVerifiedAt: time }
+        assertInvalid(yield* post("/v1/users", aUserBody(verified)), "emailVerifiedAt")
+        assertInvalid(yield* patch(`/v1/users/${userId}`, verified), "emailVerifiedAt")
+      }
+    }))
+
   it.effect("that are none are refused in a rotation, and the old token stays alive", () =>
     Effect.gen(function* () {
       const { tokenHash } = yield* createToken()
@@ -130,10 +148,17 @@ layer(TestService)("times", (it) => {
     Effect.gen(function* () {
       const userId = yield* aNewUserId
       for (const [expiresAt, answered] of taken) {
-        const { tokenHash, ...created } = yield* createToken({ userId, expiresAt })
-        assert.strictEqual(created["expiresAt"], answered, expiresAt)
+        const { tokenHash, ...created } = yield* createToken({
+          userId,
+          expiresAt,
+          sessionExpiresAt: expiresAt,
+        })
+        const times = { expiresAt: answered, sessionExpiresAt: answered }
+        assert.deepInclude(created, times, expiresAt)
         const found = yield* get(`/v1/refresh-tokens/${tokenHash}`)
-        assert.strictEqual(assertJson(found, 200)["expiresAt"], answered, expiresAt)
+        assert.deepInclude(assertJson(found, 200), times, expiresAt)
+        const user = yield* patch(`/v1/users/${userId}`, { emailVerifiedAt: expiresAt })
+        assert.strictEqual(assertJson(user, 200)["emailVerifiedAt"], answered, expiresAt)
       }
     }))
 
@@ -156,9 +181,10 @@ layer(TestService)("times", (it) => {
   it.effect("that are answered are what is stored", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const token = yield* createToken({ expiresAt: "2091-05-06T07:08:09.123456+05:30" })
+      const time = "2091-05-06T07:08:09.123456+05:30"
+      const token = yield* createToken({ expiresAt: time, sessionExpiresAt: time })
       yield* post(`/v1/refresh-tokens/${token["tokenHash"]}/revoke`, {})
-      const { createdAt, revokedAt, expiresAt } =
+      const { createdAt, revokedAt, expiresAt, signedInAt, sessionExpiresAt } =
         (yield* get(`/v1/refresh-tokens/${token["tokenHash"]}`)).json
       const rows = yield* sql`
         SELECT id
@@ -167,7 +193,9 @@ layer(TestService)("times", (it) => {
           id = ${String(token["id"])}
           AND created_at = ${String(createdAt)}::timestamptz
           AND revoked_at = ${String(revokedAt)}::timestamptz
-          AND expires_at = ${String(expiresAt)}::timestamptz`
+          AND expires_at = ${String(expiresAt)}::timestamptz
+          AND session_expires_at = ${String(sessionExpiresAt)}::timestamptz
+          AND created_at = ${String(signedInAt)}::timestamptz`
       assert.lengthOf(rows, 1)
     }))
 })

@@ -13,14 +13,16 @@ layer(TestService)("PATCH /v1/users/{id}", (it) => {
   it.effect("changes what is given and leaves the rest as it is", () =>
     Effect.gen(function* () {
       const { updatedAt, ...user } = yield* createUser({ fullName: "Ada", googleId: aGoogleId() })
-      const before = yield* credentialsOf(user["id"])
+      const { version, ...before } = yield* credentialsOf(user["id"])
 
       const answer = yield* patch(`/v1/users/${user["id"]}`, { isActive: false })
 
       const { updatedAt: changedAt, ...changed } = assertJson(answer, 200)
       assert.deepStrictEqual(changed, { ...user, isActive: false })
       assert.isAtLeast(Date.parse(String(changedAt)), Date.parse(String(updatedAt)))
-      assert.deepStrictEqual(yield* credentialsOf(user["id"]), { ...before, isActive: false })
+      const { version: changedVersion, ...after } = yield* credentialsOf(user["id"])
+      assert.deepStrictEqual(after, { ...before, isActive: false })
+      assert.notStrictEqual(changedVersion, version)
       assert.strictEqual(
         answer.headers["etag"],
         (yield* get(`/v1/users/${user["id"]}`)).headers["etag"],
@@ -111,7 +113,9 @@ layer(TestService)("PATCH /v1/users/{id}", (it) => {
       const capitals = String(email).toUpperCase()
       assertProblem(yield* patch(path, { email: capitals, fullName: "New" }), 409, "email-taken")
       assertProblem(yield* patch(path, { googleId, fullName: "New" }), 409, "google-id-taken")
-      assertProblem(yield* patch(path, { email, googleId }), 409, "email-taken")
+      assertProblem(yield* patch(path, { email, googleId }), 409, "google-id-taken")
+      const { email: third } = yield* createUser()
+      assertProblem(yield* patch(path, { email: third, googleId }), 409, "email-taken")
       const after = yield* get(path)
       assert.deepStrictEqual(after.json, user)
       assert.strictEqual(after.headers["etag"], before.headers["etag"])
@@ -137,6 +141,8 @@ layer(TestService)("PATCH /v1/users/{id}", (it) => {
           googleId: "x".repeat(256),
           authProvider: "Email",
           isActive: 0,
+          emailVerifiedAt: true,
+          revokeSessions: { reason: "rotated", exceptSessionId: "1" },
         }),
         "email",
         "fullName",
@@ -144,6 +150,9 @@ layer(TestService)("PATCH /v1/users/{id}", (it) => {
         "googleId",
         "authProvider",
         "isActive",
+        "emailVerifiedAt",
+        "revokeSessions.reason",
+        "revokeSessions.exceptSessionId",
       )
       for (const name of ["id", "createdAt", "updatedAt", "version"]) {
         assertInvalid(yield* patch(path, { fullName: "New", [name]: user[name] ?? null }), name)

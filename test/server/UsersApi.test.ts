@@ -13,6 +13,7 @@ const userKeys = [
   "authProvider",
   "googleId",
   "isActive",
+  "emailVerifiedAt",
   "createdAt",
   "updatedAt",
 ]
@@ -37,6 +38,7 @@ layer(TestService)("POST /v1/users", (it) => {
         authProvider: "email",
         googleId: null,
         isActive: true,
+        emailVerifiedAt: null,
       })
       assert.strictEqual(answer.headers["location"], `/v1/users/${user["id"]}`)
       const found = yield* get(String(answer.headers["location"]))
@@ -46,7 +48,11 @@ layer(TestService)("POST /v1/users", (it) => {
 
   it.effect("creates a user who signs in with Google, with everything that can be given", () =>
     Effect.gen(function* () {
-      const body = aGoogleUserBody({ fullName: "Ada Lovelace", isActive: false })
+      const body = aGoogleUserBody({
+        fullName: "Ada Lovelace",
+        isActive: false,
+        emailVerifiedAt: "2026-01-31T12:00:00.000Z",
+      })
       const user = assertJson(yield* post("/v1/users", body), 201)
       assert.deepInclude(user, body)
     }))
@@ -79,12 +85,14 @@ layer(TestService)("POST /v1/users", (it) => {
       yield* createGoogleUser({ googleId: String(googleId).toUpperCase() })
     }))
 
-  it.effect("names the e-mail address when both that and the Google id are taken", () =>
+  it.effect("names the Google id when one account has both that and the e-mail address", () =>
     Effect.gen(function* () {
       const { email } = yield* createUser()
-      const { googleId } = yield* createGoogleUser()
-      const answer = yield* post("/v1/users", aGoogleUserBody({ email, googleId }))
-      assertProblem(answer, 409, "email-taken")
+      const { email: own, googleId } = yield* createGoogleUser()
+      const byTwo = yield* post("/v1/users", aGoogleUserBody({ email, googleId }))
+      assertProblem(byTwo, 409, "email-taken")
+      const byOne = yield* post("/v1/users", aGoogleUserBody({ email: own, googleId }))
+      assertProblem(byOne, 409, "google-id-taken")
     }))
 
   it.effect("wants the credentials of the provider", () =>
@@ -225,8 +233,13 @@ layer(TestService)("reading users", (it) => {
         googleId: null,
         isActive: true,
       }
+      const etag = (yield* get(`/v1/users/${user["id"]}`)).headers["etag"]
       for (const path of [`/v1/users/${user["id"]}`, `/v1/users/by-email/${user["email"]}`]) {
-        assert.deepStrictEqual(assertJson(yield* get(`${path}/credentials`), 200), credentials)
+        const answer = yield* get(`${path}/credentials`)
+        const { version, ...rest } = assertJson(answer, 200)
+        assert.deepStrictEqual(rest, credentials)
+        assert.strictEqual(answer.headers["etag"], etag)
+        assert.strictEqual(`"${version}"`, etag)
       }
     }))
 

@@ -5,6 +5,7 @@ import { PageQuery } from "../../src/api/requests.ts"
 import { Email } from "../../src/domain/Email.ts"
 import { IpAddress } from "../../src/domain/IpAddress.ts"
 import { PasswordHash } from "../../src/domain/PasswordHash.ts"
+import { RevocationReason } from "../../src/domain/Session.ts"
 import { Timestamp } from "../../src/domain/Timestamp.ts"
 import { UserAgent } from "../../src/domain/UserAgent.ts"
 import { Uuid } from "../../src/domain/Uuid.ts"
@@ -153,6 +154,7 @@ const parsers: Readonly<Record<string, (input: string) => unknown>> = {
   "an IP address": decode(IpAddress),
   "a password hash": decode(PasswordHash),
   "bounded text": decode(boundedText(200)),
+  "a reason": decode(RevocationReason),
   "a time": decode(Timestamp),
   "a user agent": decode(UserAgent),
   "a UUID": decode(Uuid),

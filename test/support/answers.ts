@@ -40,6 +40,9 @@ const Problem = Schema.Struct({
   errors: Schema.optionalKey(
     Schema.Array(Schema.Struct({ path: Schema.NonEmptyString, message: Schema.NonEmptyString })),
   ),
+  userId: Schema.optionalKey(Schema.NonEmptyString),
+  sessionId: Schema.optionalKey(Schema.NonEmptyString),
+  sessionIsLive: Schema.optionalKey(Schema.Boolean),
 })
 
 const decodeProblem = Schema.decodeUnknownSync(Problem, { onExcessProperty: "error" })

@@ -5,12 +5,12 @@
 import type { Scope } from "../../src/domain/ApiKey.ts"
 
 export interface ContractRoute {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE"
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
   /** As in the OpenAPI document. */
   readonly path: string
   /** None for routes that need no key. */
   readonly scope?: Scope
-  readonly success: number
+  readonly success: number | ReadonlyArray<number>
   /** Beyond 400, 401, 403 and 503, which every route under /v1 has. */
   readonly errors: ReadonlyArray<number>
   /** A body that its schema takes. */
@@ -43,6 +43,14 @@ export const contractRoutes: ReadonlyArray<ContractRoute> = [
     scope: "users:read",
     success: 200,
     errors: [404],
+  },
+  {
+    method: "PUT",
+    path: "/v1/users/by-google-id/{googleId}",
+    scope: "users:write",
+    success: [200, 201],
+    errors: [409, 413, 415],
+    body: { email: "ada@example.com", emailVerified: false },
   },
   {
     method: "GET",
@@ -78,7 +86,7 @@ export const contractRoutes: ReadonlyArray<ContractRoute> = [
     path: "/v1/refresh-tokens",
     scope: "tokens:write",
     success: 201,
-    errors: [409, 413, 415, 422],
+    errors: [409, 412, 413, 415, 422],
     body: { userId: "00000000-0000-4000-8000-000000000000", ...newToken },
   },
   {
@@ -121,6 +129,21 @@ export const contractRoutes: ReadonlyArray<ContractRoute> = [
   {
     method: "POST",
     path: "/v1/users/{id}/refresh-tokens/revoke",
+    scope: "tokens:write",
+    success: 200,
+    errors: [404, 413, 415],
+    body: {},
+  },
+  {
+    method: "GET",
+    path: "/v1/users/{id}/sessions",
+    scope: "tokens:read",
+    success: 200,
+    errors: [404],
+  },
+  {
+    method: "POST",
+    path: "/v1/users/{id}/sessions/{sessionId}/revoke",
     scope: "tokens:write",
     success: 200,
     errors: [404, 413, 415],
@@ -176,6 +199,7 @@ export const keyedRoutes = contractRoutes.filter(({ scope }) => scope !== undefi
 export const targetOf = ({ path }: ContractRoute): string =>
   path
     .replace("{id}", crypto.randomUUID())
+    .replace("{sessionId}", crypto.randomUUID())
     .replace("{email}", `nobody-${crypto.randomUUID()}@example.com`)
     .replace("{googleId}", crypto.randomUUID())
     .replace("{tokenHash}", crypto.randomUUID())

@@ -6,7 +6,7 @@ import { Email } from "../../src/domain/Email.ts"
 import { IpAddress } from "../../src/domain/IpAddress.ts"
 import { LoginAttempt, LoginAttemptId } from "../../src/domain/LoginAttempt.ts"
 import {
-  RefreshToken,
+  NewRefreshToken,
   RefreshTokenId,
   Successor,
   TokenHash,
@@ -28,7 +28,6 @@ export const inOneDay = () => DateTime.add(DateTime.nowUnsafe(), { days: 1 })
 export const oneDayAgo = () => DateTime.subtract(DateTime.nowUnsafe(), { days: 1 })
 
 type NewUser = typeof User.insert.Type
-type NewToken = typeof RefreshToken.insert.Type
 type NewAttempt = typeof LoginAttempt.insert.Type
 
 export const aUser = (overrides: Partial<NewUser> = {}): NewUser =>
@@ -47,8 +46,8 @@ export const aGoogleUser = (overrides: Partial<NewUser> = {}): NewUser =>
     ...overrides,
   })
 
-export const aToken = (userId: UserId, overrides: Partial<NewToken> = {}): NewToken =>
-  RefreshToken.insert.make({
+export const aToken = (userId: UserId, overrides: Partial<NewRefreshToken> = {}): NewRefreshToken =>
+  NewRefreshToken.make({
     userId,
     tokenHash: aTokenHash(),
     expiresAt: inOneDay(),

@@ -75,6 +75,7 @@ export const makeCreateLoginAttempt = Effect.fnUntraced(function* (sql: SqlClien
     row: LoginAttempt,
     operation: "create",
     values: LoginAttempt.insert,
+    added: new Set(),
     newId: uuidV7,
     lock: ({ userId, email }) => userId ?? email,
     insert: (attempt, id, fingerprint) =>

@@ -19,6 +19,14 @@ export interface ListOptions {
   readonly after?: Place | undefined
 }
 
+/** Finds out, where a list is empty, whether there is nobody whose list it could be. */
+export const makeUserExists = (sql: SqlClient.SqlClient) =>
+  SqlSchema.findOneOption({
+    Request: UserId,
+    Result: Schema.Struct({ id: UserId }),
+    execute: (id) => sql`SELECT id FROM public.users WHERE id = ${id}`,
+  })
+
 export const makeListRefreshTokens = (sql: SqlClient.SqlClient) => {
   const { columns } = refreshTokensTable(sql)
 
@@ -49,11 +57,7 @@ export const makeListRefreshTokens = (sql: SqlClient.SqlClient) => {
         LIMIT ${limit}`,
   })
 
-  const userExists = SqlSchema.findOneOption({
-    Request: UserId,
-    Result: Schema.Struct({ id: UserId }),
-    execute: (id) => sql`SELECT id FROM public.users WHERE id = ${id}`,
-  })
+  const userExists = makeUserExists(sql)
 
   return Effect.fnUntraced(function* (
     userId: UserId,
@@ -69,6 +73,6 @@ export const makeListRefreshTokens = (sql: SqlClient.SqlClient) => {
       const user = yield* userExists(userId).pipe(retryRead(sql), interpretErrors())
       if (Option.isNone(user)) return yield* new UserNotFound()
     }
-    return pageOf(rows, limit)
+    return pageOf(rows, limit, ({ createdAt, id }) => ({ createdAt, id }))
   })
 }

@@ -9,7 +9,9 @@ import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
 import type { Email } from "../../domain/Email.ts"
 import type { IdempotencyKeyReused } from "../../domain/IdempotencyKey.ts"
 import type { Page, Place } from "../../domain/Page.ts"
+import type { UserInactive } from "../../domain/Session.ts"
 import {
+  type EmailTaken,
   GoogleId,
   StoredUserId,
   User,
@@ -18,12 +20,22 @@ import {
   type Version,
   VersionMismatch,
 } from "../../domain/User.ts"
+import { usersTable } from "../usersTable.ts"
 import { type CreateUserOptions, makeCreateUser } from "./createUser.ts"
 import { makeDeleteUser } from "./deleteUser.ts"
+import {
+  type FromGoogle,
+  type GoogleAccount,
+  makeGetOrCreateByGoogleId,
+} from "./getOrCreateByGoogleId.ts"
 import { makeListUsers } from "./listUsers.ts"
-import { makePreferEmailTaken, type Unacceptable } from "./preferEmailTaken.ts"
-import { makeUpdateUser } from "./updateUser.ts"
-import { usersTable } from "./usersTable.ts"
+import { makeTellClash, type Unacceptable } from "./tellClash.ts"
+import { makeUpdateUser, type RevokeSessions } from "./updateUser.ts"
+
+export interface UpdateOptions extends Precondition {
+  /** Which sessions of the user end in the same transaction; none by default. */
+  readonly revokeSessions?: RevokeSessions | undefined
+}
 
 /** The change or deletion happens only if the user is in one of these versions. */
 export interface Precondition {
@@ -37,16 +49,33 @@ export class UserRepository extends Context.Service<UserRepository, {
   readonly getByGoogleId: (
     googleId: GoogleId,
   ) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>
-  /** When both the address and the Google id are taken, the error is `EmailTaken`. */
+  /**
+   * When both the address and the Google id are taken, the error is `GoogleIdTaken` if by one account,
+   * otherwise `EmailTaken`.
+   */
   readonly create: (
     user: typeof User.insert.Type,
     options?: CreateUserOptions,
   ) => Effect.Effect<User, Unacceptable | IdempotencyKeyReused | DatabaseUnavailable>
-  /** Changes what is given; the check on credentials is judged on the whole result. */
+  /**
+   * Gives the user who has the Google id, unchanged. Otherwise creates one, or links the account that
+   * has the address if `onEmailTaken` is `link` and Google has verified the address: one whose own
+   * address is verified gets the Google id; any other is taken over, without its password hash and its
+   * sessions, since whoever registered the address before need not be its owner.
+   */
+  readonly getOrCreateByGoogleId: (
+    googleId: GoogleId,
+    account: GoogleAccount,
+  ) => Effect.Effect<FromGoogle, EmailTaken | UserInactive | DatabaseUnavailable>
+  /**
+   * Changes what is given; the check on credentials is judged on the whole result. A change of `email` in
+   * more than its case clears `emailVerifiedAt` unless that is given as well. An inactive user has no
+   * live token, whoever deactivated them.
+   */
   readonly update: (
     id: UserId,
     changes: typeof User.update.Type,
-    precondition?: Precondition,
+    options?: UpdateOptions,
   ) => Effect.Effect<User, UserNotFound | VersionMismatch | Unacceptable | DatabaseUnavailable>
   /** Deletes the user and its refresh tokens; its login attempts stay, without a user. */
   readonly delete: (
@@ -63,7 +92,7 @@ export class UserRepository extends Context.Service<UserRepository, {
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const { columns } = usersTable(sql)
-      const preferEmailTaken = makePreferEmailTaken(sql)
+      const tellClash = makeTellClash(sql)
 
       const getById = yield* makeBatchedLookup(sql, {
         name: "UserRepository.getById",
@@ -102,15 +131,16 @@ export class UserRepository extends Context.Service<UserRepository, {
         return yield* Option.isSome(user) ? new VersionMismatch() : new UserNotFound()
       })
 
-      const changeUser = yield* makeUpdateUser(sql, preferEmailTaken)
+      const changeUser = yield* makeUpdateUser(sql, tellClash)
 
       const update = Effect.fnUntraced(function* (
         id: UserId,
         changes: typeof User.update.Type,
-        precondition: Precondition = {},
+        options: UpdateOptions = {},
       ) {
-        const updated = yield* changeUser(id, changes, precondition.ifVersion ?? null)
-        return Option.isSome(updated) ? updated.value : yield* explainMiss(id, precondition)
+        const { ifVersion = null, revokeSessions } = options
+        const updated = yield* changeUser(id, changes, ifVersion, revokeSessions)
+        return Option.isSome(updated) ? updated.value : yield* explainMiss(id, options)
       })
 
       const delete_ = Effect.fnUntraced(function* (
@@ -128,7 +158,11 @@ export class UserRepository extends Context.Service<UserRepository, {
           (email) => getByEmail(email.toLowerCase()),
         ),
         getByGoogleId: traced("UserRepository.getByGoogleId", getByGoogleId),
-        create: yield* makeCreateUser(sql, preferEmailTaken),
+        create: yield* makeCreateUser(sql, tellClash),
+        getOrCreateByGoogleId: traced(
+          "UserRepository.getOrCreateByGoogleId",
+          yield* makeGetOrCreateByGoogleId(sql),
+        ),
         update: traced("UserRepository.update", update),
         delete: traced("UserRepository.delete", delete_),
         list: traced("UserRepository.list", makeListUsers(sql)),

@@ -11,8 +11,8 @@ import { withSavepointOrRetry } from "../../database/transactions.ts"
 import { User, type UserId } from "../../domain/User.ts"
 import { StoredUuid } from "../../domain/Uuid.ts"
 import { insertionFields, makeCreate } from "../makeCreate.ts"
-import type { PreferEmailTaken } from "./preferEmailTaken.ts"
-import { usersTable } from "./usersTable.ts"
+import { usersTable } from "../usersTable.ts"
+import type { TellClash } from "./tellClash.ts"
 
 export interface CreateUserOptions {
   /** Becomes the user's id; the same call again gives the user as it is now. */
@@ -23,7 +23,7 @@ const Insertion = Schema.Struct({ ...User.insert.fields, ...insertionFields })
 
 export const makeCreateUser = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
-  preferEmailTaken: PreferEmailTaken,
+  tellClash: TellClash,
 ) {
   const users = usersTable(sql)
   const row = users.parameters()
@@ -63,15 +63,16 @@ export const makeCreateUser = Effect.fnUntraced(function* (
     row: User,
     operation: "create",
     values: User.insert,
+    added: new Set(["emailVerifiedAt"]),
     newId: () => crypto.randomUUID(),
     lock: ({ email }) => email,
     insert: (user, id, fingerprint) =>
-      preferEmailTaken(
+      tellClash(
         insert({ ...user, id, fingerprint }).pipe(
           withSavepointOrRetry(sql),
           interpretErrors(userConstraints),
         ),
-        user.email,
+        user,
         id,
       ),
     insertMany: (calls) => insertMany(calls.map(([id, user]) => ({ ...user, id }))),

@@ -8,7 +8,7 @@ import { retryRead } from "../../database/transactions.ts"
 import type { Place } from "../../domain/Page.ts"
 import { User } from "../../domain/User.ts"
 import { pageOf, startAfter } from "../keysetPagination.ts"
-import { usersTable } from "./usersTable.ts"
+import { usersTable } from "../usersTable.ts"
 
 export const makeListUsers = (sql: SqlClient.SqlClient) => {
   const { columns } = usersTable(sql)
@@ -36,6 +36,6 @@ export const makeListUsers = (sql: SqlClient.SqlClient) => {
       retryRead(sql),
       interpretErrors(),
     )
-    return pageOf(rows, limit)
+    return pageOf(rows, limit, ({ createdAt, id }) => ({ createdAt, id }))
   })
 }

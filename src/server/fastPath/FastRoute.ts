@@ -23,8 +23,14 @@ export interface Parts {
   readonly headers: Readonly<Record<string, unknown>>
 }
 
+/** As much of the request itself as handlers look at. */
+interface Sent {
+  readonly headers: Parts["headers"]
+}
+
 /** The decoded parts of a request; the payload comes last, when the body was read. */
 export interface Decoded {
+  readonly request: Sent
   params?: unknown
   query?: unknown
   headers?: unknown
@@ -157,7 +163,7 @@ const makeRoute = (
     takesBody: body !== undefined,
     decode: (parts) => {
       if (query === undefined && parts.query !== undefined) return undefined
-      const request: Decoded = {}
+      const request: Decoded = { request: { headers: parts.headers } }
       if (params !== undefined) {
         const decoded = params(parts.parameters)
         if (Result.isFailure(decoded)) return undefined

@@ -4,16 +4,23 @@ import { Api } from "../../api/Api.ts"
 import * as Problem from "../../api/problems.ts"
 import type { RefreshTokensApi } from "../../api/RefreshTokensApi.ts"
 import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
-import type { RefreshToken } from "../../domain/RefreshToken.ts"
+import type { RefreshToken, TokenHash } from "../../domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../../repositories/refreshTokens/RefreshTokenRepository.ts"
+import type { TokenWithUser } from "../../repositories/refreshTokens/tokenWithUser.ts"
 import { toProblem } from "../problems/toProblem.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
 import type { HandlersOf } from "./HandlersOf.ts"
+import { makeRequireScope } from "./requireScope.ts"
 
 /** The database's verdict, so that every route agrees at every instant. */
 const toJson = (token: RefreshToken) => ({ ...token, isValid: token.wasValid })
 
-const orNotFound = (found: Effect.Effect<Option.Option<RefreshToken>, DatabaseUnavailable>) =>
+const withUserToJson = ({ token, user }: TokenWithUser) => ({ ...toJson(token), user })
+
+const orNotFound = <A, B>(
+  found: Effect.Effect<Option.Option<A>, DatabaseUnavailable>,
+  toJson: (found: A) => B,
+) =>
   Effect.flatMap(
     toProblem(found),
     (token) =>
@@ -22,10 +29,10 @@ const orNotFound = (found: Effect.Effect<Option.Option<RefreshToken>, DatabaseUn
         : new Problem.RefreshTokenNotFound({}),
   )
 
-const created = (token: RefreshToken) =>
+const created = <Body extends { readonly tokenHash: TokenHash }>(body: Body) =>
   HttpApiSchema.withHeaders({
-    body: toJson(token),
-    headers: { location: `/v1/refresh-tokens/${encodeURIComponent(token.tokenHash)}` },
+    body,
+    headers: { location: `/v1/refresh-tokens/${encodeURIComponent(body.tokenHash)}` },
   })
 
 const referencedUserNotFound = () => new Problem.ReferencedUserNotFound({})
@@ -33,23 +40,51 @@ const referencedUserNotFound = () => new Problem.ReferencedUserNotFound({})
 /** The handlers of the group, by the names of its endpoints. */
 export const makeRefreshTokensHandlers = Effect.gen(function* () {
   const tokens = yield* RefreshTokenRepository
+  const requireScope = yield* makeRequireScope
 
   const handlers: HandlersOf<typeof RefreshTokensApi> = {
     create: ({ payload, headers }) =>
       tokens.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
         toProblem,
         Effect.catchTag("UserNotFound", referencedUserNotFound),
-        Effect.map(created),
+        Effect.map((token) => created(toJson(token))),
       ),
-    getByTokenHash: ({ params }) => orNotFound(tokens.getByTokenHash(params.tokenHash)),
-    getValidByTokenHash: ({ params }) => orNotFound(tokens.getValidByTokenHash(params.tokenHash)),
-    revoke: ({ params }) => Effect.map(toProblem(tokens.revoke(params.tokenHash)), toJson),
-    rotate: ({ params, payload, headers }) =>
-      tokens.rotate(params.tokenHash, payload, { idempotencyKey: headers["idempotency-key"] })
-        .pipe(
+    getByTokenHash: ({ params }) => orNotFound(tokens.getByTokenHash(params.tokenHash), toJson),
+    getValidByTokenHash: (sent) => {
+      const { tokenHash } = sent.params
+      return sent.query.include === undefined
+        ? orNotFound(tokens.getValidByTokenHash(tokenHash), toJson)
+        : Effect.andThen(
+          requireScope(sent, "users:read"),
+          orNotFound(tokens.getValidWithUser(tokenHash), withUserToJson),
+        )
+    },
+    revoke: ({ params, payload }) =>
+      tokens.revoke(params.tokenHash, { reason: payload.reason ?? undefined }).pipe(
+        toProblem,
+        Effect.map(toJson),
+      ),
+    rotate: (sent) => {
+      const { graceSeconds, onReuse, ...successor } = sent.payload
+      const { tokenHash } = sent.params
+      const options = {
+        idempotencyKey: sent.headers["idempotency-key"],
+        graceSeconds: graceSeconds ?? undefined,
+        onReuse: onReuse ?? undefined,
+      }
+      return sent.query.include === undefined
+        ? tokens.rotate(tokenHash, successor, options).pipe(
           toProblem,
-          Effect.map(created),
-        ),
+          Effect.map((token) => created(toJson(token))),
+        )
+        : Effect.andThen(
+          requireScope(sent, "users:read"),
+          tokens.rotateWithUser(tokenHash, successor, options).pipe(
+            toProblem,
+            Effect.map((rotated) => created(withUserToJson(rotated))),
+          ),
+        )
+    },
     listForUser: Effect.fnUntraced(function* ({ params, query }) {
       const list = `tokens of ${params.id}, active: ${query.active ?? "either"}`
       const after = yield* fromCursor(list, query.cursor)
@@ -61,6 +96,8 @@ export const makeRefreshTokensHandlers = Effect.gen(function* () {
     revokeAllForUser: ({ params, payload }) =>
       tokens.revokeAllForUser(params.id, {
         exceptTokenHash: payload.exceptTokenHash ?? undefined,
+        exceptSessionId: payload.exceptSessionId ?? undefined,
+        reason: payload.reason ?? undefined,
       }).pipe(toProblem, Effect.map((revoked) => ({ revoked }))),
   }
   return handlers

@@ -1,10 +1,12 @@
-import { Effect, Option, Redacted } from "effect"
+import { Effect, Option, Redacted, Schema } from "effect"
+import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../../api/Api.ts"
 import * as Problem from "../../api/problems.ts"
-import type { UsersApi } from "../../api/UsersApi.ts"
+import { type UserChanges, UserJson, type UsersApi } from "../../api/UsersApi.ts"
 import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
 import type { User } from "../../domain/User.ts"
+import type { RevokeSessions } from "../../repositories/users/updateUser.ts"
 import { UserRepository } from "../../repositories/users/UserRepository.ts"
 import { toProblem } from "../problems/toProblem.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
@@ -17,6 +19,8 @@ const orNotFound = (found: Effect.Effect<Option.Option<User>, DatabaseUnavailabl
     (user) => Option.isSome(user) ? Effect.succeed(user.value) : new Problem.UserNotFound({}),
   )
 
+const encodeUser = Schema.encodeSync(UserJson)
+
 const withETag = (user: User) =>
   HttpApiSchema.withHeaders({ body: user, headers: { etag: toEntityTag(user.version) } })
 
@@ -27,7 +31,28 @@ const toCredentials = (user: User) => ({
   passwordHash: user.passwordHash === null ? null : Redacted.value(user.passwordHash),
   googleId: user.googleId,
   isActive: user.isActive,
+  version: user.version,
 })
+
+const credentialsWithETag = (user: User) =>
+  HttpApiSchema.withHeaders({
+    body: toCredentials(user),
+    headers: { etag: toEntityTag(user.version) },
+  })
+
+const created = (user: User) =>
+  HttpApiSchema.withHeaders({
+    body: user,
+    headers: { location: `/v1/users/${user.id}`, etag: toEntityTag(user.version) },
+  })
+
+const toRevokeSessions = (
+  sessions: (typeof UserChanges.Type)["revokeSessions"],
+): RevokeSessions | undefined =>
+  sessions === undefined || sessions === null ? undefined : {
+    reason: sessions.reason ?? undefined,
+    exceptSessionId: sessions.exceptSessionId ?? undefined,
+  }
 
 /** The handlers of the group, by the names of its endpoints. */
 export const makeUsersHandlers = Effect.gen(function* () {
@@ -37,12 +62,7 @@ export const makeUsersHandlers = Effect.gen(function* () {
     create: ({ payload, headers }) =>
       users.create(payload, { idempotencyKey: headers["idempotency-key"] }).pipe(
         toProblem,
-        Effect.map((user) =>
-          HttpApiSchema.withHeaders({
-            body: user,
-            headers: { location: `/v1/users/${user.id}`, etag: toEntityTag(user.version) },
-          })
-        ),
+        Effect.map(created),
       ),
     list: Effect.fnUntraced(function* ({ query }) {
       const after = yield* fromCursor("users", query.cursor)
@@ -53,14 +73,33 @@ export const makeUsersHandlers = Effect.gen(function* () {
     getByEmail: ({ params }) => Effect.map(orNotFound(users.getByEmail(params.email)), withETag),
     getByGoogleId: ({ params }) =>
       Effect.map(orNotFound(users.getByGoogleId(params.googleId)), withETag),
-    getCredentials: ({ params }) => Effect.map(orNotFound(users.getById(params.id)), toCredentials),
+    getOrCreateByGoogleId: ({ params, payload }) =>
+      users.getOrCreateByGoogleId(params.googleId, {
+        ...payload,
+        onEmailTaken: payload.onEmailTaken ?? "refuse",
+      }).pipe(
+        toProblem,
+        Effect.map(({ user, isNew }) => {
+          // Made here: of two successes with the same body, the endpoint's schemas would take the first.
+          const { body, headers } = isNew ? created(user) : withETag(user)
+          const status = isNew ? 201 : 200
+          return HttpServerResponse.jsonUnsafe(encodeUser(body), { status, headers })
+        }),
+      ),
+    getCredentials: ({ params }) =>
+      Effect.map(orNotFound(users.getById(params.id)), credentialsWithETag),
     getCredentialsByEmail: ({ params }) =>
-      Effect.map(orNotFound(users.getByEmail(params.email)), toCredentials),
+      Effect.map(orNotFound(users.getByEmail(params.email)), credentialsWithETag),
     update: ({ params, payload, headers }) =>
       Effect.flatMap(
         toPrecondition(headers["if-match"]),
-        (precondition) =>
-          users.update(params.id, payload, precondition).pipe(toProblem, Effect.map(withETag)),
+        (precondition) => {
+          const { revokeSessions, ...changes } = payload
+          return users.update(params.id, changes, {
+            ...precondition,
+            revokeSessions: toRevokeSessions(revokeSessions),
+          }).pipe(toProblem, Effect.map(withETag))
+        },
       ),
     delete: ({ params, headers }) =>
       Effect.flatMap(

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { RefreshToken } from "../../../src/domain/RefreshToken.ts"
+import { NewRefreshToken } from "../../../src/domain/RefreshToken.ts"
 import { RefreshTokenRepository } from "../../../src/repositories/refreshTokens/RefreshTokenRepository.ts"
 import { UserRepository } from "../../../src/repositories/users/UserRepository.ts"
 import { beforeStatement } from "../../support/beforeStatement.ts"
@@ -16,7 +16,7 @@ layer(TestDatabase.layerRepositories)("the idempotency key of a refresh token", 
   it.effect("takes the same values for the same body, however they are written", () =>
     Effect.gen(function* () {
       const tokens = yield* RefreshTokenRepository
-      const decode = Schema.decodeUnknownEffect(RefreshToken.insert)
+      const decode = Schema.decodeUnknownEffect(NewRefreshToken)
       const idempotencyKey = aTokenId()
       const { id: userId } = yield* aSavedUser()
       const tokenHash = aTokenHash()
@@ -28,6 +28,10 @@ layer(TestDatabase.layerRepositories)("the idempotency key of a refresh token", 
           expiresAt: "2099-01-01T05:30:00.0009+05:30",
           tokenHash,
           userId: userId.toUpperCase(),
+          sessionExpiresAt: null,
+          userVersion: null,
+          maxSessions: null,
+          onLimit: null,
         },
       ]
 
@@ -64,7 +68,7 @@ layer(TestDatabase.layerRepositories)("the idempotency key of a refresh token", 
     Effect.gen(function* () {
       const tokens = yield* RefreshTokenRepository
       const idempotencyKey = aTokenId()
-      const { id } = yield* aSavedUser()
+      const { id, version } = yield* aSavedUser()
       const input = aToken(id)
       yield* tokens.create(input, { idempotencyKey })
       const others = [
@@ -74,6 +78,10 @@ layer(TestDatabase.layerRepositories)("the idempotency key of a refresh token", 
         { ...input, userId: aUserId() },
         { ...input, userAgent: "curl" },
         { ...input, ipAddress: anIpAddress() },
+        { ...input, sessionExpiresAt: input.expiresAt },
+        { ...input, userVersion: version },
+        { ...input, maxSessions: 5 },
+        { ...input, maxSessions: 5, onLimit: "refuse" as const },
       ]
 
       for (const other of others) {

@@ -149,7 +149,7 @@ layer(TestDatabase.layerRepositories)("RefreshTokenRepository.revoke", (it) => {
       assert.isFalse(revoked.wasValid)
       assert.deepStrictEqual(
         { ...revoked },
-        { ...token, revokedAt: revoked.revokedAt, wasValid: false },
+        { ...token, revokedAt: revoked.revokedAt, revokedReason: "logout", wasValid: false },
       )
     }))
 
@@ -210,6 +210,10 @@ layer(TestDatabase.layerRepositories)("a stored refresh token", (it) => {
         "id",
         "ipAddress",
         "revokedAt",
+        "revokedReason",
+        "sessionExpiresAt",
+        "sessionId",
+        "signedInAt",
         "tokenHash",
         "userAgent",
         "userId",

@@ -89,6 +89,8 @@ layer(TestDatabase.layerRepositories)("the idempotency key of a rotation", (it) 
         tokens.rotate(old.tokenHash, { ...input, userAgent: "curl" }, { idempotencyKey }),
         tokens.rotate(old.tokenHash, { ...input, expiresAt: later }, { idempotencyKey }),
         tokens.rotate(old.tokenHash, aSuccessor(), { idempotencyKey }),
+        tokens.rotate(old.tokenHash, input, { idempotencyKey, graceSeconds: 0 }),
+        tokens.rotate(old.tokenHash, input, { idempotencyKey, onReuse: "report" }),
         tokens.rotate(live.tokenHash, aSuccessor(), { idempotencyKey }),
         tokens.create(aToken(old.userId, input), { idempotencyKey }),
       ]

@@ -8,7 +8,7 @@ import { User, UserId } from "../../../src/domain/User.ts"
 import { LoginAttemptRepository } from "../../../src/repositories/loginAttempts/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "../../../src/repositories/refreshTokens/RefreshTokenRepository.ts"
 import { UserRepository } from "../../../src/repositories/users/UserRepository.ts"
-import { anAttempt, anEmail, aToken, aUser, aUserId } from "../../support/factories.ts"
+import { anAttempt, anEmail, aToken, aUser, aUserId, oneDayAgo } from "../../support/factories.ts"
 import { aSavedUser } from "../../support/saved.ts"
 import { TestDatabase } from "../../support/TestDatabase.ts"
 
@@ -61,6 +61,7 @@ layer(TestDatabase.layerRepositories)("the idempotency key of a user", (it) => {
         { ...input, email: Email.make(input.email.toUpperCase()) },
         { ...input, fullName: "Ada" },
         { ...input, isActive: false },
+        { ...input, emailVerifiedAt: oneDayAgo() },
         aUser(),
       ]
 
@@ -69,7 +70,7 @@ layer(TestDatabase.layerRepositories)("the idempotency key of a user", (it) => {
         assert.strictEqual(error._tag, "IdempotencyKeyReused")
       }
       assert.deepStrictEqual(yield* users.getById(idempotencyKey), Option.some(first))
-      assert.isTrue(Option.isNone(yield* users.getByEmail(others[4]?.email ?? input.email)))
+      assert.isTrue(Option.isNone(yield* users.getByEmail(others[5]?.email ?? input.email)))
     }))
 
   it.effect("makes twenty calls at once one user and twenty equal answers", () =>

@@ -154,13 +154,13 @@ layer(TestDatabase.layerRepositories)("UserRepository.create", (it) => {
       assert.strictEqual(other.googleId, upper)
     }))
 
-  it.effect("calls a clash of both EmailTaken", () =>
+  it.effect("calls a clash of both with one user GoogleIdTaken", () =>
     Effect.gen(function* () {
       const users = yield* UserRepository
       const { email, googleId } = yield* users.create(aGoogleUser())
 
       const error = yield* users.create(aGoogleUser({ email, googleId })).pipe(Effect.flip)
-      assert.strictEqual(error._tag, "EmailTaken")
+      assert.strictEqual(error._tag, "GoogleIdTaken")
     }))
 
   it.effect("calls a clash with two users at once EmailTaken", () =>
@@ -173,19 +173,32 @@ layer(TestDatabase.layerRepositories)("UserRepository.create", (it) => {
       assert.strictEqual(error._tag, "EmailTaken")
     }))
 
-  it.effect("calls it EmailTaken also where a rebuilt index is looked at last", () =>
-    Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
-      const users = yield* UserRepository
-      const { email, googleId } = yield* users.create(aGoogleUser())
+  it.effect.each(
+    [
+      ["users_email_key", "lower(email)"],
+      ["users_google_id_key", "google_id"],
+    ] as const,
+  )(
+    "calls them so also where %s was rebuilt, and so is looked at last",
+    ([index, column]) =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const users = yield* UserRepository
+        const { email } = yield* users.create(aUser())
+        const other = yield* users.create(aGoogleUser())
+        const { googleId } = other
 
-      const error = yield* Effect.gen(function* () {
-        yield* sql`DROP INDEX users_email_key`
-        yield* sql`CREATE UNIQUE INDEX users_email_key ON users (lower(email))`
-        return yield* users.create(aGoogleUser({ email, googleId }))
-      }).pipe(sql.withTransaction, Effect.flip)
-      assert.strictEqual(error._tag, "EmailTaken")
-    }))
+        const errors = yield* Effect.gen(function* () {
+          yield* sql`DROP INDEX ${sql(index)}`
+          yield* sql`CREATE UNIQUE INDEX ${sql(index)} ON users (${sql.literal(column)})`
+          return yield* Effect.forEach(
+            [other.email, email],
+            (email) => Effect.flip(users.create(aGoogleUser({ email, googleId }))),
+          )
+        }).pipe(sql.withTransaction)
+        assert.deepStrictEqual(errors.map(({ _tag }) => _tag), ["GoogleIdTaken", "EmailTaken"])
+      }),
+  )
 
   it.effect("refuses an e-mail account without a password hash", () =>
     Effect.gen(function* () {

@@ -11,6 +11,7 @@ import {
   aPasswordHash,
   aUser,
   aUserId,
+  oneDayAgo,
 } from "../../support/factories.ts"
 import { TestDatabase } from "../../support/TestDatabase.ts"
 
@@ -65,6 +66,7 @@ layer(TestDatabase.layerRepositories)("UserRepository.update", (it) => {
         authProvider: "google",
         googleId: aGoogleId(),
         isActive: false,
+        emailVerifiedAt: oneDayAgo(),
       } as const
 
       const { id, createdAt, updatedAt, version, ...rest } = yield* users.update(before.id, changes)
@@ -159,15 +161,19 @@ layer(TestDatabase.layerRepositories)("UserRepository.update", (it) => {
       assert.deepStrictEqual(yield* users.getById(before.id), Option.some(before))
     }))
 
-  it.effect("calls a clash of both EmailTaken, but one's own address is no clash", () =>
+  it.effect("calls a clash of both GoogleIdTaken if with one user, but one's own address is none", () =>
     Effect.gen(function* () {
       const users = yield* UserRepository
       const other = yield* users.create(aGoogleUser())
+      const third = yield* users.create(aUser())
       const { id, email } = yield* users.create(aUser())
       const { googleId } = other
 
       const both = yield* users.update(id, { email: other.email, googleId }).pipe(Effect.flip)
-      assert.strictEqual(both._tag, "EmailTaken")
+      assert.strictEqual(both._tag, "GoogleIdTaken")
+
+      const two = yield* users.update(id, { email: third.email, googleId }).pipe(Effect.flip)
+      assert.strictEqual(two._tag, "EmailTaken")
 
       const one = yield* users.update(id, { email, googleId }).pipe(Effect.flip)
       assert.strictEqual(one._tag, "GoogleIdTaken")

@@ -1,5 +1,5 @@
-import { User } from "../../domain/User.ts"
-import { describeTable } from "../describeTable.ts"
+import { User } from "../domain/User.ts"
+import { describeTable } from "./describeTable.ts"
 
 export const usersTable = describeTable("users", User, {
   id: { input: "uuid" },
@@ -9,6 +9,7 @@ export const usersTable = describeTable("users", User, {
   authProvider: { input: "public.auth_provider_enum" },
   googleId: { input: "text" },
   isActive: { input: "boolean" },
+  emailVerifiedAt: { input: "timestamptz" },
   createdAt: {},
   updatedAt: {},
   version: { output: "version::text" },
