@@ -4,7 +4,7 @@
 import { Predicate } from "effect"
 import type { Instant } from "./Instant.ts"
 import type { Operation } from "./Operation.ts"
-import type { IfVersion, NewAttempt, NewToken, NewUser } from "./values.ts"
+import type { NewAttempt, NewToken, NewUser } from "./values.ts"
 
 /** What a row is known by before anybody asked for it. */
 interface Row {
@@ -20,8 +20,14 @@ export interface UserRow extends NewUser, Row {
 
 export interface TokenRow extends NewToken, Row {
   readonly createdAt: string
-  readonly isRevoked: boolean
+  readonly sessionId: string
+  /** When the session began. */
+  readonly signedInAt: string
+  readonly revokedAt: Instant | null
+  readonly revokedReason: string | null
   readonly successorId: string | null
+  /** Further successors of the token that this one is the first successor of. */
+  readonly siblingIds: ReadonlyArray<string>
 }
 
 export interface AttemptRow extends NewAttempt, Row {
@@ -50,28 +56,11 @@ export const empty: Tables = { users: [], tokens: [], attempts: [], generated: [
 export interface Call {
   readonly operation: Operation
   readonly ifVersion: ReadonlyArray<string> | undefined
+  readonly userVersion: string | null
+  /** The session that is meant, or that is spared. */
+  readonly sessionId: string | null
   readonly after: Place | null
 }
-
-const versionsFor = (tables: Tables, id: string, wanted: IfVersion) => {
-  const current = tables.users.filter((user) => user.id === id).map(({ version }) => version)
-  const former = tables.generated.filter((value) => !current.includes(value))
-  return {
-    "any": undefined,
-    current,
-    former,
-    "current or former": [...former, ...current],
-  }[wanted]
-}
-
-/** The call that somebody makes who has seen the tables. */
-export const toCall = (tables: Tables, operation: Operation): Call => ({
-  operation,
-  ifVersion: "ifVersion" in operation
-    ? versionsFor(tables, operation.id, operation.ifVersion)
-    : undefined,
-  after: "isContinued" in operation && operation.isContinued ? tables.next : null,
-})
 
 /** What was answered, without what nobody can foretell. */
 export type Answer = unknown
@@ -81,7 +70,10 @@ export interface Step {
   readonly answer: Answer
 }
 
-export const failure = (tables: Tables, error: string): Step => ({ tables, answer: { error } })
+export const failure = (tables: Tables, error: string, details: object = {}): Step => ({
+  tables,
+  answer: { error, ...details },
+})
 
 /**
  * What the database generated, as the answer tells it. A value that it gave before is not what was

@@ -1,9 +1,9 @@
 /**
  * The whole contents of the three tables, in the words of the model.
  */
-import { Effect, Schema } from "effect"
+import { DateTime, Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { fromDateTime } from "./Instant.ts"
+import { fromDateTime, fromNullable } from "./Instant.ts"
 import type { Tables } from "./Tables.ts"
 
 const Instant = Schema.DateTimeUtcFromDate
@@ -16,6 +16,7 @@ const User = Schema.Struct({
   authProvider: Schema.String,
   googleId: Schema.NullOr(Schema.String),
   isActive: Schema.Boolean,
+  emailVerifiedAt: Schema.NullOr(Instant),
   version: Schema.String,
   hasFingerprint: Schema.Boolean,
 })
@@ -25,8 +26,14 @@ const Token = Schema.Struct({
   userId: Schema.String,
   tokenHash: Schema.String,
   expiresAt: Instant,
-  isRevoked: Schema.Boolean,
+  sessionId: Schema.String,
+  signedInAt: Instant,
+  sessionExpiresAt: Schema.NullOr(Instant),
+  revokedAt: Schema.NullOr(Instant),
+  revokedReason: Schema.NullOr(Schema.String),
   successorId: Schema.NullOr(Schema.String),
+  siblingIds: Schema.Array(Schema.String),
+  userAgent: Schema.NullOr(Schema.String),
   ipAddress: Schema.NullOr(Schema.String),
   hasFingerprint: Schema.Boolean,
 })
@@ -54,14 +61,21 @@ export const contents = Effect.gen(function* () {
     SELECT
       id, email, full_name AS "fullName", password_hash AS "passwordHash",
       auth_provider AS "authProvider", google_id AS "googleId", is_active AS "isActive",
-      version::text AS version, idempotency_fingerprint IS NOT NULL AS "hasFingerprint"
+      email_verified_at AS "emailVerifiedAt", version::text AS version,
+      idempotency_fingerprint IS NOT NULL AS "hasFingerprint"
     FROM users
     ORDER BY id`.pipe(Effect.flatMap(Schema.decodeUnknownEffect(Schema.Array(User))))
   const tokens = yield* sql`
     SELECT
       id, user_id AS "userId", token_hash AS "tokenHash", expires_at AS "expiresAt",
-      revoked_at IS NOT NULL AS "isRevoked", successor_id AS "successorId",
-      host(ip_address) AS "ipAddress", idempotency_fingerprint IS NOT NULL AS "hasFingerprint"
+      COALESCE(session_id, id) AS "sessionId",
+      COALESCE(signed_in_at, created_at) AS "signedInAt",
+      session_expires_at AS "sessionExpiresAt", revoked_at AS "revokedAt",
+      COALESCE(revoked_reason, CASE WHEN successor_id IS NOT NULL THEN 'rotated' END)
+        AS "revokedReason",
+      successor_id AS "successorId", COALESCE(sibling_ids, '{}') AS "siblingIds",
+      user_agent AS "userAgent", host(ip_address) AS "ipAddress",
+      idempotency_fingerprint IS NOT NULL AS "hasFingerprint"
     FROM refresh_tokens
     ORDER BY id`.pipe(Effect.flatMap(Schema.decodeUnknownEffect(Schema.Array(Token))))
   const attempts = yield* sql`
@@ -71,13 +85,32 @@ export const contents = Effect.gen(function* () {
     FROM login_attempts
     ORDER BY id`.pipe(Effect.flatMap(Schema.decodeUnknownEffect(Schema.Array(Attempt))))
   return {
-    users,
-    tokens: tokens.map((token) => ({ ...token, expiresAt: fromDateTime(token.expiresAt) })),
+    users: users.map((user) => ({
+      ...user,
+      emailVerifiedAt: fromNullable(user.emailVerifiedAt),
+    })),
+    tokens: tokens.map((token) => ({
+      ...token,
+      expiresAt: fromDateTime(token.expiresAt),
+      signedInAt: DateTime.formatIso(token.signedInAt),
+      sessionExpiresAt: fromNullable(token.sessionExpiresAt),
+      revokedAt: fromNullable(token.revokedAt),
+    })),
     attempts: attempts.map((attempt) => ({
       ...attempt,
       attemptedAt: fromDateTime(attempt.attemptedAt),
     })),
   }
+})
+
+/** Live tokens of users who are not active, of which there must never be one. */
+export const forbiddenTokens = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  return yield* sql`
+    SELECT refresh_tokens.*
+    FROM refresh_tokens
+    JOIN users ON users.id = user_id
+    WHERE revoked_at IS NULL AND expires_at > now() AND NOT is_active`
 })
 
 const inOrder = <A extends { readonly id: string }>(rows: ReadonlyArray<A>) =>

@@ -2,11 +2,12 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { checks } from "../support/checks.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { clear, contents, expectedContents } from "./contents.ts"
+import { clear, contents, expectedContents, forbiddenTokens } from "./contents.ts"
 import { anySequence, beginning } from "./Operation.ts"
 import { perform } from "./perform.ts"
 import { step } from "./step.ts"
-import { empty, toCall } from "./Tables.ts"
+import { empty } from "./Tables.ts"
+import { toCall } from "./toCall.ts"
 
 layer(TestDatabase.layerRepositories)("any sequence of operations", (it) => {
   it.effect.prop(
@@ -24,7 +25,8 @@ layer(TestDatabase.layerRepositories)("any sequence of operations", (it) => {
           tables = expected.tables
         }
         assert.deepStrictEqual<unknown>(yield* contents, expectedContents(tables))
+        assert.deepStrictEqual<unknown>(yield* forbiddenTokens, [])
       }),
-    checks(100, { size: 100, maxShrinks: 400 }),
+    checks(200, { size: 100, maxShrinks: 400 }),
   )
 })

@@ -4,10 +4,18 @@
  * The model invents nothing that the database generates: the id and time of a new row and the version
  * of a changed user are taken from the answer that is checked.
  */
+import { Predicate } from "effect"
 import * as attempts from "./attemptsModel.ts"
+import { rotate } from "./rotationModel.ts"
+import * as sessions from "./sessionsModel.ts"
 import type { Answer, Call, Step, Tables } from "./Tables.ts"
+import * as byHand from "./tokensByHand.ts"
 import * as tokens from "./tokensModel.ts"
 import * as users from "./usersModel.ts"
+
+/** A part of an answer, where it is one of several. */
+const partOf = (answer: Answer, name: "token" | "user"): Answer =>
+  Predicate.hasProperty(answer, name) ? answer[name] : answer
 
 export const step = (tables: Tables, call: Call, answer: Answer): Step => {
   const { operation } = call
@@ -16,6 +24,8 @@ export const step = (tables: Tables, call: Call, answer: Answer): Step => {
       return users.createUser(tables, operation, answer)
     case "UpdateUser":
       return users.updateUser(tables, operation, call, answer)
+    case "GetOrCreateByGoogleId":
+      return users.getOrCreateByGoogleId(tables, operation, partOf(answer, "user"))
     case "DeleteUser":
       return users.deleteUser(tables, operation, call)
     case "GetUser":
@@ -28,24 +38,34 @@ export const step = (tables: Tables, call: Call, answer: Answer): Step => {
       return users.listUsers(tables, operation, call)
     case "WriteUserByHand":
       return users.writeUserByHand(tables, operation, answer)
+    case "SetActiveByHand":
+      return users.setActiveByHand(tables, operation, answer)
     case "CreateToken":
-      return tokens.createToken(tables, operation, answer)
+      return tokens.createToken(tables, operation, call, answer)
     case "GetToken":
-      return tokens.findToken(tables, operation.tokenHash, false)
+      return tokens.findToken(tables, operation)
     case "GetValidToken":
-      return tokens.findToken(tables, operation.tokenHash, true)
+      return tokens.findValidToken(tables, operation)
     case "Revoke":
       return tokens.revoke(tables, operation)
     case "Rotate":
-      return tokens.rotate(tables, operation, answer)
+      return rotate(tables, operation, partOf(answer, "token"))
     case "RevokeAll":
-      return tokens.revokeAll(tables, operation)
+      return tokens.revokeAll(tables, operation, call)
+    case "RevokeSession":
+      return sessions.revokeSession(tables, operation, call)
     case "ListTokens":
       return tokens.listTokens(tables, operation, call)
+    case "ListSessions":
+      return sessions.listSessions(tables, operation, call)
     case "ExpireToken":
-      return tokens.expireToken(tables, operation)
+      return byHand.expireToken(tables, operation)
+    case "AgeRevocation":
+      return byHand.ageRevocation(tables, operation)
+    case "AddSiblings":
+      return byHand.addSiblings(tables, operation)
     case "AlignTokens":
-      return tokens.alignTokens(tables, operation)
+      return byHand.alignTokens(tables, operation)
     case "DeleteExpired":
       return tokens.deleteExpired(tables, operation)
     case "CreateAttempt":

@@ -1,7 +1,7 @@
 /**
  * What the repository of refresh tokens promises.
  */
-import { isOlderThan, isPast } from "./Instant.ts"
+import { earlier, isOlderThan, isPast } from "./Instant.ts"
 import type { Operation } from "./Operation.ts"
 import {
   type Answer,
@@ -14,132 +14,147 @@ import {
   type Tables,
   type TokenRow,
 } from "./Tables.ts"
+import { byHash, isLive, isLiveOf, replace, revokeWhere, tokenJson } from "./tokenRows.ts"
+import { userJson } from "./usersModel.ts"
 import type { NewToken } from "./values.ts"
 
 type Of<Tag extends Operation["_tag"]> = Extract<Operation, { readonly _tag: Tag }>
 
-const isLive = ({ isRevoked, expiresAt }: Pick<TokenRow, "isRevoked" | "expiresAt">) =>
-  !isRevoked && !isPast(expiresAt)
-
-const tokenJson = ({ fingerprint: _, ...token }: TokenRow) => ({
-  ...token,
-  wasValid: isLive(token),
-})
-
-const byHash = (tables: Tables, hash: string) =>
-  tables.tokens.find(({ tokenHash }) => tokenHash === hash)
-
-const replace = (tables: Tables, token: TokenRow, changes: Partial<TokenRow>): Tables => ({
-  ...tables,
-  tokens: tables.tokens.map((other) => other === token ? { ...token, ...changes } : other),
-})
-
-const insert = (
+/** Adds a token that nothing is in the way of: of a session that goes on, or of one that begins. */
+export const insertToken = (
   tables: Tables,
-  { token, key, fingerprint, answer }: {
+  { token, session, key, fingerprint, answer }: {
     readonly token: NewToken
+    readonly session: Pick<TokenRow, "sessionId" | "signedInAt"> | null
     readonly key: string | null
     readonly fingerprint: string | null
     readonly answer: Answer
   },
-): Step => {
-  if (!tables.users.some(({ id }) => id === token.userId)) return failure(tables, "UserNotFound")
-  if (isPast(token.expiresAt)) return failure(tables, "ExpiryNotInFuture")
-  if (byHash(tables, token.tokenHash) !== undefined) return failure(tables, "TokenHashTaken")
-  const row = {
+) => {
+  const id = key ?? generated(tables, answer, "id")
+  const createdAt = generated(tables, answer, "createdAt")
+  const row: TokenRow = {
     ...token,
-    id: key ?? generated(tables, answer, "id"),
-    createdAt: generated(tables, answer, "createdAt"),
-    isRevoked: false,
+    id,
+    createdAt,
+    expiresAt: earlier(token.expiresAt, token.sessionExpiresAt),
+    sessionId: session?.sessionId ?? id,
+    signedInAt: session?.signedInAt ?? createdAt,
+    revokedAt: null,
+    revokedReason: null,
     successorId: null,
+    siblingIds: [],
     fingerprint,
   }
   return {
     tables: {
       ...tables,
       tokens: [...tables.tokens, row],
-      generated: key === null ? [...tables.generated, row.id] : tables.generated,
+      generated: key === null ? [...tables.generated, id] : tables.generated,
     },
-    answer: tokenJson(row),
+    token: row,
   }
+}
+
+/** Why a session cannot begin with a token. */
+const obstacle = (tables: Tables, token: NewToken, userVersion: string | null) => {
+  const user = tables.users.find(({ id }) => id === token.userId)
+  if (user === undefined) return failure(tables, "UserNotFound")
+  if (!user.isActive) return failure(tables, "UserInactive")
+  if (userVersion !== null && userVersion !== user.version) {
+    return failure(tables, "VersionMismatch")
+  }
+  if (isPast(token.expiresAt)) {
+    return failure(tables, "ExpiryNotInFuture", { property: "expiresAt" })
+  }
+  if (token.sessionExpiresAt !== null && isPast(token.sessionExpiresAt)) {
+    return failure(tables, "ExpiryNotInFuture", { property: "sessionExpiresAt" })
+  }
+  return byHash(tables, token.tokenHash) === undefined
+    ? undefined
+    : failure(tables, "TokenHashTaken")
+}
+
+/** The sessions of a token's user beside its own that are too many, the oldest. */
+const excess = (tables: Tables, token: TokenRow, maxSessions: number) => {
+  const orderOf = ({ signedInAt, sessionId }: TokenRow) => `${signedInAt} ${sessionId}`
+  const others = tables.tokens
+    .filter((other) => other.userId === token.userId && other.id !== token.id && isLive(other))
+    .toSorted((a, b) => orderOf(a) < orderOf(b) ? -1 : 1)
+    .map(({ sessionId }) => sessionId)
+  const sessionIds = [...new Set(others)]
+  return sessionIds.slice(0, Math.max(0, sessionIds.length - (maxSessions - 1)))
 }
 
 export const createToken = (
   tables: Tables,
-  { key, token }: Of<"CreateToken">,
+  { key, token, sessionLimit }: Of<"CreateToken">,
+  { userVersion }: Call,
   answer: Answer,
 ): Step => {
-  const fingerprint = key === null ? null : JSON.stringify(token)
-  return retry(tables, tables.tokens, { key, fingerprint, toJson: tokenJson }) ??
-    insert(tables, { token, key, fingerprint, answer })
-}
-
-/** Why a token that is not live cannot be rotated. */
-const refusal = (token: TokenRow) =>
-  token.successorId !== null
-    ? "RefreshTokenReused"
-    : token.isRevoked
-    ? "RefreshTokenRevoked"
-    : "RefreshTokenExpired"
-
-export const rotate = (
-  tables: Tables,
-  { tokenHash, successor, key }: Of<"Rotate">,
-  answer: Answer,
-): Step => {
-  if (successor.tokenHash === tokenHash) return failure(tables, "SelfRotation")
-  const fingerprint = key === null ? null : JSON.stringify(["rotate", tokenHash, successor])
-  const again = retry(tables, tables.tokens, { key, fingerprint, toJson: tokenJson })
+  const fingerprint = key === null ? null : JSON.stringify([token, userVersion, sessionLimit])
+  const again = retry(tables, tables.tokens, { key, fingerprint, toJson: tokenJson }) ??
+    obstacle(tables, token, userVersion)
   if (again !== undefined) return again
+  const created = insertToken(tables, { token, session: null, key, fingerprint, answer })
+  const step = { tables: created.tables, answer: tokenJson(created.token) }
+  if (sessionLimit === null) return step
+  const sessionIds = excess(created.tables, created.token, sessionLimit.maxSessions)
+  if (sessionIds.length === 0) return step
+  if (sessionLimit.onLimit === "refuse") return failure(tables, "SessionLimitReached")
+  const isMeant = ({ userId, sessionId }: TokenRow) =>
+    userId === token.userId && sessionIds.includes(sessionId)
+  return { ...step, tables: revokeWhere(created.tables, isMeant, "session-limit").tables }
+}
+
+/** A token as it is given, with its user if that was asked for. */
+export const tokenAnswer = (tables: Tables, token: TokenRow, withUser: boolean) => {
+  if (!withUser) return tokenJson(token)
+  const user = tables.users.find(({ id }) => id === token.userId)
+  return { token: tokenJson(token), user: user === undefined ? "no user" : userJson(user) }
+}
+
+export const findToken = (
+  tables: Tables,
+  { tokenHash }: { readonly tokenHash: string },
+): Step => {
+  const token = byHash(tables, tokenHash)
+  return { tables, answer: token === undefined ? null : tokenJson(token) }
+}
+
+export const findValidToken = (
+  tables: Tables,
+  { tokenHash, withUser }: Of<"GetValidToken">,
+): Step => {
+  const token = byHash(tables, tokenHash)
+  const isFound = token !== undefined && isLive(token)
+  return { tables, answer: isFound ? tokenAnswer(tables, token, withUser) : null }
+}
+
+export const revoke = (tables: Tables, { tokenHash, reason }: Of<"Revoke">): Step => {
   const token = byHash(tables, tokenHash)
   if (token === undefined) return failure(tables, "RefreshTokenNotFound")
-  if (!isLive(token)) {
-    const rotatedTo = tables.tokens.find(({ id }) => id === token.successorId)
-    const isSamePair = rotatedTo?.tokenHash === successor.tokenHash
-    if (rotatedTo === undefined || !isSamePair) return failure(tables, refusal(token))
-    return isLive(rotatedTo)
-      ? { tables, answer: tokenJson(rotatedTo) }
-      : failure(tables, refusal(rotatedTo))
-  }
-  const inserted = insert(tables, {
-    token: { userId: token.userId, ...successor },
-    key,
-    fingerprint,
-    answer,
-  })
-  const created = byHash(inserted.tables, successor.tokenHash)
-  return inserted.tables === tables || created === undefined ? inserted : {
-    tables: replace(inserted.tables, token, { isRevoked: true, successorId: created.id }),
-    answer: inserted.answer,
-  }
+  const revokedReason = reason ?? "logout"
+  const others = revokeWhere(tables, isLiveOf(token), revokedReason).tables
+  const ended = token.revokedAt === null
+    ? { ...token, revokedAt: "now" as const, revokedReason }
+    : token
+  return { tables: replace(others, token, ended), answer: tokenJson(ended) }
 }
 
-export const findToken = (tables: Tables, hash: string, isLiveOnly: boolean): Step => {
-  const token = byHash(tables, hash)
-  const isFound = token !== undefined && (isLive(token) || !isLiveOnly)
-  return { tables, answer: isFound ? tokenJson(token) : null }
-}
-
-export const revoke = (tables: Tables, { tokenHash }: Of<"Revoke">): Step => {
-  const token = byHash(tables, tokenHash)
-  if (token === undefined) return failure(tables, "RefreshTokenNotFound")
-  return {
-    tables: replace(tables, token, { isRevoked: true }),
-    answer: tokenJson({ ...token, isRevoked: true }),
-  }
-}
-
-export const revokeAll = (tables: Tables, { userId, except }: Of<"RevokeAll">): Step => {
+export const revokeAll = (
+  tables: Tables,
+  { userId, except, reason }: Of<"RevokeAll">,
+  { sessionId }: Call,
+): Step => {
   if (!tables.users.some(({ id }) => id === userId)) return failure(tables, "UserNotFound")
-  const isMeant = (token: TokenRow) =>
-    token.userId === userId && isLive(token) && token.tokenHash !== except
-  return {
-    tables: {
-      ...tables,
-      tokens: tables.tokens.map((token) => isMeant(token) ? { ...token, isRevoked: true } : token),
-    },
-    answer: tables.tokens.filter(isMeant).length,
-  }
+  const ended = revokeWhere(
+    tables,
+    (token) =>
+      token.userId === userId && token.tokenHash !== except && token.sessionId !== sessionId,
+    reason ?? "logout-all",
+  )
+  return { tables: ended.tables, answer: ended.revoked }
 }
 
 export const listTokens = (
@@ -153,30 +168,6 @@ export const listTokens = (
   )
   return pageOf(tables, tokens, { after, limit, toJson: tokenJson })
 }
-
-export const expireToken = (
-  tables: Tables,
-  { tokenHash, expiresAt }: Of<"ExpireToken">,
-): Step => {
-  const token = byHash(tables, tokenHash)
-  return {
-    tables: token === undefined ? tables : replace(tables, token, { expiresAt }),
-    answer: null,
-  }
-}
-
-/** When psql is told to say that the tokens were created, all at the same instant. */
-export const createdTogether = "2026-01-02T00:00:00.000Z"
-
-export const alignTokens = (tables: Tables, { userId }: Of<"AlignTokens">): Step => ({
-  tables: {
-    ...tables,
-    tokens: tables.tokens.map((token) =>
-      token.userId === userId ? { ...token, createdAt: createdTogether } : token
-    ),
-  },
-  answer: null,
-})
 
 export const deleteExpired = (
   tables: Tables,
