@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import { contestants } from "./contestants.ts"
-import { prepareTokens, type Size } from "./data.ts"
+import { prepare, type Size } from "./data.ts"
 import { Database } from "./Database.ts"
 import { Generator } from "./Generator.ts"
 import * as Heap from "./Heap.ts"
@@ -45,8 +45,7 @@ export const measure = Effect.fnUntraced(function* (
 
   const load = Effect.fnUntraced(function* (operation: Operation, requests: number) {
     run++
-    const tokens = Math.ceil(requests * operation.tokens)
-    if (tokens > 0) yield* database.run([prepareTokens(size, run, tokens)])
+    yield* database.run(prepare(operation, size, run, requests))
     const before = yield* heap.used
     yield* generator.exactly({
       operation: operation.name,

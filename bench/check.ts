@@ -5,7 +5,7 @@
 import { Console, Effect, Schedule } from "effect"
 import * as Allocations from "./allocations.ts"
 import { contestants } from "./contestants.ts"
-import { fill, functions, prepareTokens, sizeOf } from "./data.ts"
+import { fill, functions, prepare, sizeOf } from "./data.ts"
 import { Database } from "./Database.ts"
 import { Failure } from "./Failure.ts"
 import { Generator } from "./Generator.ts"
@@ -139,13 +139,12 @@ const rowsRead = Effect.fnUntraced(function* (operation: Operation) {
 const measure = Effect.gen(function* () {
   const database = yield* Database
   const wire = yield* Wire
-  const prepared = operations.filter(({ tokens }) => tokens > 0).flatMap((operation) => {
+  const prepared = operations.flatMap((operation) => {
     const runs = runsOf(operation)
-    const count = (requests: number) => Math.ceil(requests * operation.tokens)
     return [
-      prepareTokens(size, runs.atOnce, count(requests.atOnce)),
-      prepareTokens(size, runs.oneByOne, count(requests.oneByOne)),
-      prepareTokens(size, runs.counted, count(requests.oneByOne)),
+      ...prepare(operation, size, runs.atOnce, requests.atOnce),
+      ...prepare(operation, size, runs.oneByOne, requests.oneByOne),
+      ...prepare(operation, size, runs.counted, requests.oneByOne),
     ]
   })
   yield* database.run([...functions, ...fill(size), ...prepared])

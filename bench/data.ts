@@ -13,12 +13,15 @@ export interface Size {
 /** Twice as many tokens as users, and five times as many attempts. */
 export const sizeOf = (users: number): Size => ({ users, tokens: 2 * users, attempts: 5 * users })
 
-/** Spread over the index like the random ids of production. */
-export const userId = (i: number): string => {
-  const hash = createHash("md5").update(`user-${i}`).digest("hex")
+/** A UUID that looks random, always the same of a name. */
+const uuidOf = (name: string): string => {
+  const hash = createHash("md5").update(name).digest("hex")
   return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-4${hash.slice(13, 16)}-8${hash.slice(17, 20)}-` +
     hash.slice(20)
 }
+
+/** Spread over the index like the random ids of production. */
+export const userId = (i: number): string => uuidOf(`user-${i}`)
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 
@@ -26,6 +29,19 @@ export const tokenHash = (i: number): string => sha256(`token-${i}`)
 
 /** A live token that was put there for one request of one run to use up. */
 export const preparedTokenHash = (run: number, i: number): string => sha256(`prepared-${run}-${i}`)
+
+/** A user with {@link sessionsOfAccount} live sessions, put there for one request as well. */
+export const accountId = (run: number, i: number): string => uuidOf(`account-${run}-${i}`)
+
+/** Live sessions of each prepared account, numbered from 0. */
+export const sessionsOfAccount = 3
+
+export const sessionId = (run: number, i: number, session: number): string =>
+  uuidOf(`session-${run}-${i}-${session}`)
+
+/** The one live token of such a session. */
+export const sessionTokenHash = (run: number, i: number, session: number): string =>
+  sha256(`session-${run}-${i}-${session}`)
 
 /** Of ten tokens in a row, one is expired and one revoked. */
 export const isLive = (i: number): boolean => i % 10 > 1
@@ -35,13 +51,25 @@ export const addedBy = "bench"
 
 export const functions = [
   `CREATE SCHEMA bench`,
+  `CREATE FUNCTION bench.uuid_of(name text) RETURNS uuid IMMUTABLE LANGUAGE sql
+    RETURN overlay(overlay(md5(name) PLACING '4' FROM 13) PLACING '8' FROM 17)::uuid`,
   `CREATE FUNCTION bench.user_id(i bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
-    RETURN overlay(overlay(md5('user-' || i::text) PLACING '4' FROM 13) PLACING '8' FROM 17)::uuid`,
+    RETURN bench.uuid_of('user-' || i::text)`,
   `CREATE FUNCTION bench.token_hash(i bigint) RETURNS text IMMUTABLE LANGUAGE sql
     RETURN encode(sha256(('token-' || i::text)::bytea), 'hex')`,
   `CREATE FUNCTION bench.prepared_token_hash(run bigint, i bigint) RETURNS text
     IMMUTABLE LANGUAGE sql
     RETURN encode(sha256(('prepared-' || run::text || '-' || i::text)::bytea), 'hex')`,
+  `CREATE FUNCTION bench.account_id(run bigint, i bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
+    RETURN bench.uuid_of('account-' || run::text || '-' || i::text)`,
+  `CREATE FUNCTION bench.session_id(run bigint, i bigint, session bigint) RETURNS uuid
+    IMMUTABLE LANGUAGE sql
+    RETURN bench.uuid_of('session-' || run::text || '-' || i::text || '-' || session::text)`,
+  `CREATE FUNCTION bench.session_token_hash(run bigint, i bigint, session bigint) RETURNS text
+    IMMUTABLE LANGUAGE sql
+    RETURN encode(
+      sha256(('session-' || run::text || '-' || i::text || '-' || session::text)::bytea), 'hex'
+    )`,
   // As latchkey makes the ids of tokens: version 7, the time first.
   `CREATE FUNCTION bench.new_token_id() RETURNS uuid VOLATILE LANGUAGE sql
     RETURN (
@@ -100,11 +128,20 @@ export const fill = (size: Size): ReadonlyArray<string> => [
   `VACUUM (ANALYZE) users, refresh_tokens, login_attempts`,
 ]
 
+/** What each request of an operation uses up, and so what a run needs beforehand. */
+export interface UsesUp {
+  readonly what: "tokens" | "accounts"
+  readonly perRequest: number
+}
+
+export const aToken: UsesUp = { what: "tokens", perRequest: 1 }
+export const anAccount: UsesUp = { what: "accounts", perRequest: 1 }
+
 /**
  * Live tokens for a run of requests each of which uses one up. Their ids lie side by side, as those
  * of tokens do that were made at about one time.
  */
-export const prepareTokens = (size: Size, run: number, count: number): string =>
+const prepareTokens = (size: Size, run: number, count: number): string =>
   `INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at, user_agent)
     SELECT
       bench.new_token_id(),
@@ -113,6 +150,50 @@ export const prepareTokens = (size: Size, run: number, count: number): string =>
       '2099-01-01 00:00:00+00',
       '${addedBy}'
     FROM generate_series(0, ${count}::bigint - 1) AS i`
+
+/**
+ * Accounts for a run of requests each of which ends sessions of one: those of the data have as many
+ * live tokens as other runs have left them, and there may be fewer accounts than requests. Their
+ * sessions have been refreshed before.
+ */
+const prepareAccounts = (run: number, count: number): ReadonlyArray<string> => [
+  `INSERT INTO users (id, email, full_name, password_hash, auth_provider)
+    SELECT
+      bench.account_id(${run}, i),
+      '${addedBy}.account.${run}.' || i || '@example.com',
+      'Grace Hopper',
+      '$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$' || md5(i::text),
+      'email'
+    FROM generate_series(0, ${count}::bigint - 1) AS i`,
+  `INSERT INTO refresh_tokens (
+      id, user_id, token_hash, expires_at, user_agent, session_id, signed_in_at
+    )
+    SELECT
+      bench.new_token_id(),
+      bench.account_id(${run}, i),
+      bench.session_token_hash(${run}, i, session),
+      '2099-01-01 00:00:00+00',
+      '${addedBy}',
+      bench.session_id(${run}, i, session),
+      now() - interval '1 hour'
+    FROM
+      generate_series(0, ${count}::bigint - 1) AS i,
+      generate_series(0, ${sessionsOfAccount}::bigint - 1) AS session`,
+]
+
+/** What so many requests of an operation need in the tables; the run's number keeps it apart. */
+export const prepare = (
+  { usesUp }: { readonly usesUp?: UsesUp | undefined },
+  size: Size,
+  run: number,
+  requests: number,
+): ReadonlyArray<string> => {
+  if (usesUp === undefined) return []
+  const { what, perRequest } = usesUp
+  // What the last requests of a mix use up may be more than their share.
+  const count = Math.ceil(requests * perRequest) + 3
+  return what === "tokens" ? [prepareTokens(size, run, count)] : prepareAccounts(run, count)
+}
 
 /** Takes away what runs added, so that each round meets the same tables. */
 export const cleanUp: ReadonlyArray<string> = [

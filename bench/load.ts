@@ -50,7 +50,7 @@ const execute = (run: LoadRun): LoadResult => {
   const operation = [...operations, ...further].find(({ name }) => name === run.operation)!
   const request = operation.requests(run)
   // Made beforehand where each of them costs hashing.
-  const encoded = operation.tokens === 1
+  const encoded = operation.usesUp?.perRequest === 1
     ? Array.from({ length: run.requests }, (_, i) => encode(request(i)))
     : undefined
   const connections = Connections.make(run.port, run.connections)

@@ -1,6 +1,6 @@
 /** Runs every contestant through every operation, in rounds that interleave them. */
 import { Console, Effect } from "effect"
-import { cleanUp, prepareTokens, type Size } from "./data.ts"
+import { cleanUp, prepare, type Size } from "./data.ts"
 import { Database } from "./Database.ts"
 import { Failure } from "./Failure.ts"
 import { Generator } from "./Generator.ts"
@@ -12,7 +12,8 @@ export interface Plan {
   readonly size: Size
   readonly operations: ReadonlyArray<Operation>
   readonly servers: ReadonlyArray<Server>
-  readonly pgbench: boolean
+  /** What pgbench runs for an operation; none without it. */
+  readonly pgbench: ReadonlyMap<string, string>
   readonly rounds: number
   readonly connections: number
   readonly warmUp: number
@@ -33,8 +34,8 @@ export interface Sample {
 
 export const pgbenchName = "pgbench, no HTTP"
 
-/** Requests per second to prepare tokens for while it is not known how many a server answers. */
-const highestRate = 15_000
+/** Requests per second to prepare for while it is not known how many a server answers. */
+const highestRate = { tokens: 15_000, accounts: 4_000 }
 
 interface Load {
   readonly operation: Operation
@@ -50,17 +51,18 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
   const rates = new Map<string, number>()
   let runs = 0
 
-  /** A number that no other run has, and for how many requests it has tokens. */
-  const prepare = Effect.fnUntraced(function* (contestant: string, load: Load) {
+  /** A number that no other run has, and for how many requests there is what they use up. */
+  const prepareRun = Effect.fnUntraced(function* (contestant: string, load: Load) {
     const { operation, connections, warmUp, seconds } = load
     const run = ++runs
-    if (operation.tokens === 0) return { run, requests: Number.MAX_SAFE_INTEGER }
+    if (operation.usesUp === undefined) return { run, requests: Number.MAX_SAFE_INTEGER }
     const key = `${contestant} ${operation.name} ${connections}`
     // Twice what it takes at the last rate, which may have been that of a cold or disturbed server.
-    const usualRate = connections === 1 ? highestRate / 4 : highestRate
+    const highest = highestRate[operation.usesUp.what]
+    const usualRate = connections === 1 ? highest / 4 : highest
     const rate = Math.max(rates.get(key) ?? usualRate, usualRate / 2)
     const requests = Math.ceil((warmUp + seconds) * rate * 2)
-    yield* database.run([prepareTokens(size, run, Math.ceil(requests * operation.tokens) + 3)])
+    yield* database.run(prepare(operation, size, run, requests))
     return { run, requests }
   })
 
@@ -70,7 +72,7 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
   const ofServer = Effect.fnUntraced(function* (server: Server, load: Load) {
     const { name } = server.contestant
     const { operation, connections, warmUp, seconds } = load
-    const { run, requests } = yield* prepare(name, load)
+    const { run, requests } = yield* prepareRun(name, load)
     yield* settle
     const result = yield* generator.run({
       operation: operation.name,
@@ -86,13 +88,13 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
     if (result.requestsPerSecond === 0) {
       return yield* new Failure({
         message: `${name} answered nothing for ${operation.name}: ${
-          result.firstError ?? (result.usedUp ? "its tokens were used up before" : "no error")
+          result.firstError ?? (result.usedUp ? "all was used up before" : "no error")
         }`,
       })
     }
     rates.set(`${name} ${operation.name} ${connections}`, result.requestsPerSecond)
     if (result.firstError !== undefined) yield* Console.error(`  ${name}: ${result.firstError}`)
-    if (result.usedUp) yield* Console.error(`  ${name}: ended early, its tokens are used up`)
+    if (result.usedUp) yield* Console.error(`  ${name}: ended early, what was prepared is used up`)
     const sample: Sample = { contestant: name, operation: operation.name, connections, ...result }
     return sample
   })
@@ -100,18 +102,20 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
   const ofPgbench = Effect.fnUntraced(function* (load: Load) {
     const { operation, connections, seconds } = load
     // It takes a second and more beyond what it is asked to.
-    const { run, requests } = yield* prepare(pgbenchName, { ...load, warmUp: 2 })
+    const { run, requests } = yield* prepareRun(pgbenchName, { ...load, warmUp: 2 })
     yield* settle
     const { answered, ...result } = yield* Pgbench.measure({
       url: database.url,
-      operation: operation.name,
+      script: plan.pgbench.get(operation.name)!,
       connections,
       seconds,
       size,
       run,
     })
     if (answered > requests) {
-      return yield* new Failure({ message: `pgbench ran out of tokens for ${operation.name}` })
+      return yield* new Failure({
+        message: `pgbench ran out of what was prepared for ${operation.name}`,
+      })
     }
     rates.set(`${pgbenchName} ${operation.name} ${connections}`, result.requestsPerSecond)
     const sample: Sample = {
@@ -130,7 +134,7 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
       covers: (_operation: string) => true,
       run: (load: Load) => ofServer(server, load),
     })),
-    ...plan.pgbench ? [{ name: pgbenchName, covers: Pgbench.covers, run: ofPgbench }] : [],
+    { name: pgbenchName, covers: (name: string) => plan.pgbench.has(name), run: ofPgbench },
   ]
 
   /**

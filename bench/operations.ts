@@ -1,8 +1,21 @@
 /**
  * What is measured: per operation the requests, each of which does real work. A look-up finds its
- * row, a created row is new, and a token that is revoked or rotated was live.
+ * row, a created row is new, a token that is revoked or rotated was live, and a change of password
+ * ends sessions.
  */
-import { addedBy, isLive, preparedTokenHash, type Size, tokenHash, userId } from "./data.ts"
+import {
+  accountId,
+  addedBy,
+  anAccount,
+  aToken,
+  isLive,
+  preparedTokenHash,
+  sessionId,
+  type Size,
+  tokenHash,
+  userId,
+  type UsesUp,
+} from "./data.ts"
 
 /** The bearer key of every contestant. */
 export const apiKey = "3q2-7wAAAACbenchmarkkey0123456789abcdef"
@@ -24,8 +37,7 @@ export interface Operation {
   readonly kind: "read" | "write" | "mix"
   /** The status of success. */
   readonly status: number
-  /** How many prepared tokens a request uses up. */
-  readonly tokens: number
+  readonly usesUp?: UsesUp
   /** The `i`-th request of a run. */
   readonly requests: (context: Context) => (i: number) => Request
 }
@@ -80,6 +92,14 @@ const validToken = (context: Context) => {
   return (i: number) => get(`/v1/refresh-tokens/${token(i)}/valid`)
 }
 
+const withUser = (requests: Operation["requests"]) => (context: Context) => {
+  const request = requests(context)
+  return (i: number): Request => {
+    const { path, ...rest } = request(i)
+    return { ...rest, path: `${path}?include=user` }
+  }
+}
+
 const recentFailures = (context: Context) => {
   const user = pick(users(context.size.users), context)
   return (i: number) => get(`/v1/users/${user(i).id}/login-attempts/recent-failures?minutes=1440`)
@@ -128,6 +148,19 @@ const revoke = ({ run }: Context) => (i: number) =>
 const rotate = ({ run }: Context) => (i: number) =>
   post(`/v1/refresh-tokens/${preparedTokenHash(run, i)}/rotate`, newToken(run, i))
 
+/** All sessions but the one that asks for it end. */
+const changePassword = ({ run }: Context) => (i: number): Request => ({
+  method: "PATCH",
+  path: `/v1/users/${accountId(run, i)}`,
+  body: {
+    passwordHash: `$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$${run}-${i}-`.padEnd(
+      75,
+      "RdescudvJC",
+    ),
+    revokeSessions: { exceptSessionId: sessionId(run, i, 0) },
+  },
+})
+
 type Step = "email" | "failures" | "attempt" | "token" | "rotate" | "revoke" | "id"
 
 /**
@@ -168,16 +201,37 @@ const mix = (context: Context) => {
 }
 
 export const operations: ReadonlyArray<Operation> = [
-  { name: "user by id", kind: "read", status: 200, tokens: 0, requests: userById },
-  { name: "user by email", kind: "read", status: 200, tokens: 0, requests: userByEmail },
-  { name: "valid token", kind: "read", status: 200, tokens: 0, requests: validToken },
-  { name: "recent failures", kind: "read", status: 200, tokens: 0, requests: recentFailures },
-  { name: "create user", kind: "write", status: 201, tokens: 0, requests: createUser },
-  { name: "create attempt", kind: "write", status: 201, tokens: 0, requests: createAttempt },
-  { name: "create token", kind: "write", status: 201, tokens: 0, requests: createToken },
-  { name: "revoke", kind: "write", status: 200, tokens: 1, requests: revoke },
-  { name: "rotate", kind: "write", status: 201, tokens: 1, requests: rotate },
-  { name: "login mix", kind: "mix", status: 0, tokens: 3 / 20, requests: mix },
+  { name: "user by id", kind: "read", status: 200, requests: userById },
+  { name: "user by email", kind: "read", status: 200, requests: userByEmail },
+  { name: "valid token", kind: "read", status: 200, requests: validToken },
+  { name: "session check with user", kind: "read", status: 200, requests: withUser(validToken) },
+  { name: "recent failures", kind: "read", status: 200, requests: recentFailures },
+  { name: "create user", kind: "write", status: 201, requests: createUser },
+  { name: "create attempt", kind: "write", status: 201, requests: createAttempt },
+  { name: "create token", kind: "write", status: 201, requests: createToken },
+  { name: "revoke", kind: "write", status: 200, usesUp: aToken, requests: revoke },
+  { name: "rotate", kind: "write", status: 201, usesUp: aToken, requests: rotate },
+  {
+    name: "refresh with user",
+    kind: "write",
+    status: 201,
+    usesUp: aToken,
+    requests: withUser(rotate),
+  },
+  {
+    name: "password change",
+    kind: "write",
+    status: 200,
+    usesUp: anAccount,
+    requests: changePassword,
+  },
+  {
+    name: "login mix",
+    kind: "mix",
+    status: 0,
+    usesUp: { what: "tokens", perRequest: 3 / 20 },
+    requests: mix,
+  },
 ]
 
 /** The mix has no status of its own: each of its requests is one of another operation. */

@@ -1,144 +1,169 @@
 /**
- * `pgbench -M prepared` with the service's own statements, one a request and no HTTP: what a server
- * that sends one statement per request could reach at most.
+ * `pgbench -M prepared` with the service's own statements, those of one request and no HTTP: what a
+ * server that sends them for each request by itself could reach at most.
  */
 import { Effect } from "effect"
 import { cache } from "./contestants.ts"
-import { addedBy, type Size } from "./data.ts"
+import { prepare, type Size } from "./data.ts"
+import { Database } from "./Database.ts"
 import { Failure } from "./Failure.ts"
+import { type Operation, operations, type Request } from "./operations.ts"
 import { output } from "./shell.ts"
-
-const users = `id, email, full_name AS "fullName", password_hash AS "passwordHash",
-  auth_provider AS "authProvider", google_id AS "googleId", is_active AS "isActive",
-  created_at AS "createdAt", updated_at AS "updatedAt", version::text AS version`
-
-const tokens = `id, user_id AS "userId", token_hash AS "tokenHash", expires_at AS "expiresAt",
-  created_at AS "createdAt", revoked_at AS "revokedAt", user_agent AS "userAgent",
-  abbrev(ip_address) AS "ipAddress", successor_id AS "successorId",
-  revoked_at IS NULL AND expires_at > now() AS "wasValid"`
-
-const attempts = `id, user_id AS "userId", email, abbrev(ip_address) AS "ipAddress",
-  user_agent AS "userAgent", success, failure_reason AS "failureReason",
-  attempted_at AS "attemptedAt"`
+import * as Statements from "./statements.ts"
 
 /** Unique in a run: each client counts from 0, and its variables outlive a transaction. */
 const next = String.raw`\set i :client_id + :n * :clients
 \set n :n + 1`
 const randomUser = String.raw`\set user random(1, :users)`
+const randomToken = String.raw`\set token 10 * random(1, :tokens / 10 - 1) + 5`
 
-const scripts: Record<string, string> = {
-  "user by id": `${randomUser}
-    SELECT ${users} FROM users WHERE id = bench.user_id(:user);`,
-
-  "user by email": `${randomUser}
-    SELECT ${users} FROM users
-    WHERE lower(email) = lower('user.' || :user::int || '@example.com' COLLATE "C");`,
-
-  "valid token": String.raw`\set token 10 * random(1, :tokens / 10 - 1) + 5
-    SELECT ${tokens} FROM refresh_tokens
-    WHERE
-      token_hash = bench.token_hash(:token) AND revoked_at IS NULL AND expires_at > now();`,
-
-  "recent failures": `${randomUser}
-    SELECT (
-      SELECT count(*)::int FROM login_attempts
-      WHERE
-        user_id = users.id
-        AND NOT success
-        AND attempted_at >= (now() - make_interval(mins => 1440))::timestamptz(3)
-        AND attempted_at <= now()::timestamptz(3)
-    ) AS count
-    FROM users WHERE id = bench.user_id(:user);`,
-
-  "create user": `${next}
-    INSERT INTO users (
-      id, email, full_name, password_hash, auth_provider, google_id, is_active,
-      idempotency_fingerprint
-    )
-    VALUES (
-      gen_random_uuid(),
-      '${addedBy}.pgbench.' || :run::int || '.' || :i::int || '@example.com',
-      'Grace Hopper',
-      '$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG',
-      'email',
-      NULL,
-      true,
-      NULL
-    )
-    RETURNING ${users};`,
-
-  "create attempt": `${randomUser}
-    INSERT INTO login_attempts (
-      id, user_id, email, ip_address, user_agent, success, failure_reason, idempotency_fingerprint
-    )
-    VALUES (
-      gen_random_uuid(),
-      bench.user_id(:user),
-      'user.' || :user::int || '@example.com',
-      '198.51.100.7',
-      '${addedBy}',
-      false,
-      'wrong password',
-      NULL
-    )
-    RETURNING ${attempts};`,
-
-  "create token": `${next}
-    ${randomUser}
-    WITH owner AS (SELECT id FROM users WHERE id = bench.user_id(:user) FOR KEY SHARE)
-    INSERT INTO refresh_tokens (
-      id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,
-      idempotency_fingerprint
-    )
-    SELECT
-      gen_random_uuid(),
-      wanted.user_id,
-      rpad(:run::int || '-' || :i::int || '-', 64, '0123456789abcdef'),
-      '2099-01-01 00:00:00+00'::timestamptz,
-      clock_timestamp(),
-      '${addedBy}',
-      '198.51.100.7'::inet,
-      NULL::bytea
-    FROM (VALUES (bench.user_id(:user))) AS wanted (user_id)
-    LEFT JOIN owner ON owner.id = wanted.user_id
-    RETURNING ${tokens};`,
-
-  "revoke": `${next}
-    UPDATE refresh_tokens SET revoked_at = COALESCE(revoked_at, now())
-    WHERE token_hash = bench.prepared_token_hash(:run, :i)
-    RETURNING ${tokens};`,
-
-  "rotate": `${next}
-    WITH spent AS (
-      UPDATE refresh_tokens
-      SET revoked_at = clock_timestamp(), successor_id = gen_random_uuid()
-      WHERE
-        token_hash = bench.prepared_token_hash(:run, :i)
-        AND revoked_at IS NULL
-        AND expires_at > now()
-        AND EXISTS (SELECT FROM users WHERE users.id = user_id FOR KEY SHARE)
-      RETURNING user_id, successor_id
-    )
-    INSERT INTO refresh_tokens (
-      id, user_id, token_hash, expires_at, created_at, user_agent, ip_address,
-      idempotency_fingerprint
-    )
-    SELECT
-      spent.successor_id,
-      spent.user_id,
-      rpad(:run::int || '-' || :i::int || '-', 64, '0123456789abcdef'),
-      '2099-01-01 00:00:00+00'::timestamptz,
-      clock_timestamp(),
-      '${addedBy}',
-      '198.51.100.7'::inet,
-      NULL::bytea
-    FROM spent
-    RETURNING ${tokens};`,
+/** How a request differs from the next one: by values that it sends, for which SQL computes others. */
+interface Variation {
+  /** What sets the variables of the expressions. */
+  readonly variables: string
+  readonly expressions: (request: Request) => ReadonlyArray<readonly [value: unknown, sql: string]>
 }
+
+const inPath = ({ path }: Request, position: number) =>
+  decodeURIComponent(path.split(/[/?]/)[position]!)
+
+const email = "'user.' || :user::int || '@example.com'"
+const newTokenHash = "rpad(:run::int || '-' || :i::int || '-', 64, '0123456789abcdef')"
+
+const ofUser: Variation = {
+  variables: randomUser,
+  expressions: (request) => [[inPath(request, 3), "bench.user_id(:user)"]],
+}
+
+const ofLiveToken: Variation = {
+  variables: randomToken,
+  expressions: (request) => [[inPath(request, 3), "bench.token_hash(:token)"]],
+}
+
+const ofPreparedToken: Variation = {
+  variables: next,
+  expressions: (request) => [
+    [inPath(request, 3), "bench.prepared_token_hash(:run, :i)"],
+    [request.body?.["tokenHash"], newTokenHash],
+  ],
+}
+
+const variations: Record<string, Variation> = {
+  "user by id": ofUser,
+  "user by email": {
+    variables: randomUser,
+    expressions: (request) => [[inPath(request, 4), email]],
+  },
+  "valid token": ofLiveToken,
+  "session check with user": ofLiveToken,
+  "recent failures": ofUser,
+  "create user": {
+    variables: next,
+    expressions: ({ body }) => [
+      [body?.["email"], "'bench.pgbench.' || :run::int || '.' || :i::int || '@example.com'"],
+    ],
+  },
+  "create attempt": {
+    variables: randomUser,
+    expressions: ({ body }) => [
+      [body?.["userId"], "bench.user_id(:user)"],
+      [body?.["email"], email],
+    ],
+  },
+  "create token": {
+    variables: `${next}\n${randomUser}`,
+    expressions: ({ body }) => [
+      [body?.["userId"], "bench.user_id(:user)"],
+      [body?.["tokenHash"], newTokenHash],
+    ],
+  },
+  "revoke": ofPreparedToken,
+  "rotate": ofPreparedToken,
+  "refresh with user": ofPreparedToken,
+  "password change": {
+    variables: next,
+    expressions: (request) => [
+      [inPath(request, 3), "bench.account_id(:run, :i)"],
+      [
+        request.body?.["passwordHash"],
+        "rpad('$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$' || :run::int || '-' || :i::int || '-', " +
+        "75, 'RdescudvJC')",
+      ],
+      [sessionToKeep(request), "bench.session_id(:run, :i, 0)"],
+    ],
+  },
+}
+
+const sessionToKeep = ({ body }: Request) => {
+  const { revokeSessions } = body as { revokeSessions: { exceptSessionId: string } }
+  return revokeSessions.exceptSessionId
+}
+
+/** An id that the service has made: of version 7, or random. */
+const madeId = /^[0-9a-f]{8}-[0-9a-f]{4}-([47])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
+/**
+ * The `lock_timeout` of a first try, after which the service would wait in memory and try again: on a
+ * busy machine, to extend a table may take longer. pgbench has no second try.
+ */
+const withoutRetry = ["10ms", "'10s'"] as const
+
+/** SQL that makes a script of what was sent for a request; an id may be made once. */
+const script = (
+  { variables, expressions }: Variation,
+  request: Request,
+  statements: ReadonlyArray<Statements.Sent>,
+) => {
+  const varying = new Map<unknown, string>([withoutRetry, ...expressions(request)])
+  const made = new Set<string>()
+  const expression = (value: string | null) => {
+    if (value === null) return "NULL"
+    const computed = varying.get(value)
+    if (computed !== undefined) return `(${computed})`
+    const [, version] = madeId.exec(value) ?? []
+    if (version === undefined) return `'${value.replaceAll("'", "''")}'`
+    if (made.has(value)) throw new Error(`An id is sent twice for ${request.path}`)
+    made.add(value)
+    return version === "7" ? "bench.new_token_id()" : "gen_random_uuid()"
+  }
+  const commands = statements.map(({ text, parameters }) =>
+    text.replaceAll(/\$(\d+)/g, (_, n) => expression(parameters[Number(n) - 1]!)) + ";"
+  )
+  return `${variables}\n${commands.join("\n")}\n`
+}
+
+/** The scripts of operations: what the service sends for a request, with other values each time. */
+export const scripts = Effect.fnUntraced(function* (
+  wanted: ReadonlyArray<Operation>,
+  size: Size,
+) {
+  const database = yield* Database
+  const recorder = yield* Statements.record
+  const found = new Map<string, string>()
+  for (const operation of operations) {
+    const variation = variations[operation.name]
+    if (variation === undefined || !wanted.includes(operation)) continue
+    // Of a number that no measured run has.
+    const run = -1 - operations.indexOf(operation)
+    yield* database.run(prepare(operation, size, run, 2))
+    const requests = operation.requests({ size, run })
+    // The first one opens a connection, and prepares its statements.
+    yield* recorder.sentFor(requests(0))
+    const statements = yield* recorder.sentFor(requests(1))
+    found.set(
+      operation.name,
+      yield* Effect.try({
+        try: () => script(variation, requests(1), statements),
+        catch: (cause) => new Failure({ message: `pgbench: ${cause}` }),
+      }),
+    )
+  }
+  return found
+}, Effect.scoped)
 
 export interface PgbenchRun {
   readonly url: URL
-  readonly operation: string
+  readonly script: string
   readonly connections: number
   readonly seconds: number
   readonly size: Size
@@ -152,22 +177,20 @@ export const version = output(["pgbench", "--version"]).pipe(
   ),
 )
 
-export const covers = (operation: string): boolean => operation in scripts
-
 /** Requests per second and latencies in milliseconds. */
 export const measure = Effect.fnUntraced(function* (
-  { url, operation, connections, seconds, size, run }: PgbenchRun,
+  { url, script, connections, seconds, size, run }: PgbenchRun,
 ) {
   const directory = yield* Effect.promise(() => Deno.makeTempDir({ dir: cache }))
   return yield* Effect.gen(function* () {
-    const script = `${directory}/script.sql`
-    yield* Effect.promise(() => Deno.writeTextFile(script, scripts[operation]!))
+    const file = `${directory}/script.sql`
+    yield* Effect.promise(() => Deno.writeTextFile(file, script))
     const variables = { n: 0, run, clients: connections, users: size.users, tokens: size.tokens }
     const text = yield* output([
       "pgbench",
       "--no-vacuum",
       "--protocol=prepared",
-      `--file=${script}`,
+      `--file=${file}`,
       `--client=${connections}`,
       `--jobs=${Math.min(connections, navigator.hardwareConcurrency)}`,
       // Its time begins before it has connected; its rate does not count that.

@@ -10,7 +10,7 @@ import * as Check from "./check.ts"
 import { chosen } from "./chosen.ts"
 import * as Conformance from "./conformance.ts"
 import { cache, contestants } from "./contestants.ts"
-import { fill, functions, prepareTokens, type Size, sizeOf } from "./data.ts"
+import { fill, functions, type Size, sizeOf } from "./data.ts"
 import { Database } from "./Database.ts"
 import { Failure } from "./Failure.ts"
 import { Generator } from "./Generator.ts"
@@ -132,19 +132,18 @@ const benchmark = Effect.fnUntraced(function* (options: Flags) {
   yield* database.run([...functions, ...fill(size)])
   const limit = yield* ceiling(size, options.connections)
   const servers = yield* Effect.forEach(ready, (one) => Server.start(one, database.url))
+  const measured = operations.filter(({ name }) => wanted.includes(name))
   const { warmUp, round, nextRun } = yield* Measure.make({
     size,
-    operations: operations.filter(({ name }) => wanted.includes(name)),
+    operations: measured,
     servers,
-    pgbench: pgbench !== undefined,
+    pgbench: pgbench === undefined ? new Map() : yield* Pgbench.scripts(measured, size),
     rounds: options.rounds,
     connections: options.connections,
     warmUp: options.warmUp,
     seconds: options.seconds,
   })
-  const runs = servers.map(nextRun)
-  yield* database.run(runs.map((run) => prepareTokens(size, run, Conformance.tokens)))
-  yield* Conformance.verify(servers, size, runs)
+  yield* Conformance.verify(servers, size, nextRun)
   yield* Console.error("All contestants answer alike; warming up")
   yield* warmUp
   const samples: Array<Measure.Sample> = []
@@ -152,7 +151,7 @@ const benchmark = Effect.fnUntraced(function* (options: Flags) {
 
   const text = Report.render({
     samples,
-    operations: operations.filter(({ name }) => wanted.includes(name)),
+    operations: measured,
     contestants: [
       ...ready,
       ...pgbench === undefined

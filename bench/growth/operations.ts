@@ -6,7 +6,8 @@ import { DateTime } from "effect"
 import { Place } from "../../src/domain/Page.ts"
 import { Uuid } from "../../src/domain/Uuid.ts"
 import { toPageJson } from "../../src/server/handlers/cursors.ts"
-import { addedBy, prepareTokens, type Size, userId } from "../data.ts"
+import * as Data from "../data.ts"
+import { addedBy, type Size, userId } from "../data.ts"
 import { type Context, get, type Operation, pick, post, single, users } from "../operations.ts"
 
 /** How many rows a clean-up deletes. */
@@ -77,8 +78,8 @@ const deleteTokens = () => () => post("/v1/maintenance/delete-expired-tokens", {
 
 const deleteAttempts = () => () => post("/v1/maintenance/delete-old-login-attempts", {})
 
-const read = { kind: "read", status: 200, tokens: 0 } as const
-const write = { kind: "write", status: 200, tokens: 0 } as const
+const read = { kind: "read", status: 200 } as const
+const write = { kind: "write", status: 200 } as const
 
 /** What the comparison with peers leaves out. */
 export const further: ReadonlyArray<Operation> = [
@@ -100,10 +101,12 @@ export const all: ReadonlyArray<Operation> = [...single, ...further]
  * PostgreSQL's processes has a page fault for each page that it sees for the first time: a service
  * whose connections are hours old has few of them.
  */
-export const requestsOf = ({ name, kind }: Operation) => {
+export const requestsOf = ({ name, kind, usesUp }: Operation) => {
   if (name.startsWith("clean up")) return { many: 0, one: 1 }
   if (name.startsWith("50")) return { many: 1_000, one: 300 }
-  if (name === "revoke all of a user") return { many: 1_000, one: 300 }
+  if (name === "revoke all of a user" || usesUp?.what === "accounts") {
+    return { many: 1_000, one: 300 }
+  }
   // Few enough writes for the smallest tables to stay about as small as they are.
   return { many: kind === "read" ? 40_000 : 3_000, one: 300 }
 }
@@ -166,14 +169,15 @@ const doomedUsers = (run: number, count: number) => {
 
 /** What a run needs in the tables beforehand. */
 export const prepare = (
-  { name, tokens }: Operation,
+  operation: Operation,
   size: Size,
   run: number,
   requests: number,
 ): ReadonlyArray<string> => {
+  const { name } = operation
   if (name === "clean up tokens") return [oldTokens(size, run)]
   if (name === "clean up attempts") return [oldAttempts(size)]
   if (name === "revoke all of a user") return [sessions(size, run, requests)]
   if (name === "delete user") return doomedUsers(run, requests)
-  return tokens === 0 ? [] : [prepareTokens(size, run, requests)]
+  return Data.prepare(operation, size, run, requests)
 }

@@ -5,7 +5,7 @@
 import { Console, Effect, Fiber, Layer, Schedule } from "effect"
 import { runMain } from "../../src/process/runMain.ts"
 import { cache, contestants } from "../contestants.ts"
-import { fill, functions, prepareTokens, sizeOf } from "../data.ts"
+import { fill, functions, prepare, sizeOf } from "../data.ts"
 import { Database } from "../Database.ts"
 import { Failure } from "../Failure.ts"
 import { Generator } from "../Generator.ts"
@@ -83,14 +83,13 @@ const program = Effect.gen(function* () {
         (result.usedUp ? "used up" : "left"),
     })
   })
-  const tokens = (run: number, requests: number) =>
-    prepareTokens(size, run, Math.ceil(requests * mix.tokens) + 3)
-
   // Tells for how many requests a minute needs tokens: twice as many, since a server gets faster.
-  yield* database.run([tokens(1, 200_000)])
+  yield* database.run(prepare(mix, size, 1, 200_000))
   const { requestsPerSecond } = yield* load(10, 200_000)
   const requests = Math.ceil(requestsPerSecond * 60 * 2)
-  yield* database.run(Array.from({ length: minutes }, (_, k) => tokens(2 + k, requests)))
+  yield* database.run(
+    Array.from({ length: minutes }, (_, k) => prepare(mix, size, 2 + k, requests)).flat(),
+  )
 
   let samples: Array<Memory> = []
   const sampling = yield* Effect.map(heap.used, (heap) => {

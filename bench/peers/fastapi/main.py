@@ -3,19 +3,22 @@
 import os
 import secrets
 from datetime import timedelta
-from uuid import UUID, uuid4
+from typing import Optional
+from uuid import UUID
 
-from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import sessionmaker
 
+import statements
 from models import (
     Email,
     Failures,
+    Include,
     LoginAttempt,
     LoginAttemptRow,
     NewAttempt,
@@ -24,7 +27,9 @@ from models import (
     NewUser,
     RefreshToken,
     RefreshTokenRow,
+    RefreshTokenWithUser,
     User,
+    UserChanges,
     UserRow,
 )
 
@@ -92,6 +97,10 @@ async def created(db: AsyncSession, row):
     return row
 
 
+async def one(db: AsyncSession, statement, **values):
+    return (await db.execute(statement, values)).scalar_one_or_none()
+
+
 def optional_text(address):
     return None if address is None else str(address)
 
@@ -126,6 +135,26 @@ async def create_user(body: NewUser, db: AsyncSession = Depends(session)):
             is_active=body.is_active,
         ),
     )
+
+
+@app.patch("/v1/users/{id}", response_model=User)
+async def update_user(id: UUID, body: UserChanges, db: AsyncSession = Depends(session)):
+    # Whoever makes tokens shares the user's row, which the update takes: none can be added any more
+    # when the next statement looks for them, and all that were are seen.
+    user = await one(
+        db, statements.update_password, given_user_id=id, given_password_hash=body.password_hash
+    )
+    if user is None:
+        raise Problem(404, "user-not-found")
+    if body.revoke_sessions is not None:
+        values = {
+            "given_user_id": id,
+            "given_session_id": body.revoke_sessions.except_session_id,
+            "given_reason": body.revoke_sessions.reason,
+        }
+        await db.execute(statements.revoke_other_sessions, values)
+    await db.commit()
+    return user
 
 
 @app.get("/v1/users/{id}/login-attempts/recent-failures", response_model=Failures)
@@ -165,85 +194,94 @@ async def create_attempt(body: NewAttempt, db: AsyncSession = Depends(session)):
     )
 
 
+def values_of(body: NewSuccessor):
+    return {
+        "new_hash": body.token_hash,
+        "new_expires_at": body.expires_at,
+        "new_user_agent": body.user_agent,
+        "new_ip_address": optional_text(body.ip_address),
+    }
+
+
 @app.post("/v1/refresh-tokens", response_model=RefreshToken, status_code=201)
 async def create_token(body: NewToken, db: AsyncSession = Depends(session)):
-    return await created(
-        db,
-        RefreshTokenRow(
-            user_id=body.user_id,
-            token_hash=body.token_hash,
-            expires_at=body.expires_at,
-            user_agent=body.user_agent,
-            ip_address=optional_text(body.ip_address),
-        ),
+    token = await one(
+        db, statements.create_token, given_user_id=body.user_id, **values_of(body)
     )
+    await db.commit()
+    if token is not None:
+        return token
+    if await db.get(UserRow, body.user_id) is None:
+        raise Problem(422, "user-not-found")
+    raise Problem(409, "user-inactive")
 
 
 TokenHash = Path(min_length=1, max_length=512, alias="tokenHash")
 
 
+def with_user(token: RefreshTokenRow, status: int):
+    body = RefreshTokenWithUser.from_orm(token).json(by_alias=True)
+    return Response(body, status, media_type="application/json")
+
+
 @app.get("/v1/refresh-tokens/{tokenHash}/valid", response_model=RefreshToken)
-async def valid_token(token_hash: str = TokenHash, db: AsyncSession = Depends(session)):
-    query = select(RefreshTokenRow).where(
-        RefreshTokenRow.token_hash == token_hash,
-        RefreshTokenRow.revoked_at.is_(None),
-        RefreshTokenRow.expires_at > func.now(),
-    )
-    token = (await db.execute(query)).scalar_one_or_none()
+async def valid_token(
+    token_hash: str = TokenHash,
+    include: Optional[Include] = None,
+    db: AsyncSession = Depends(session),
+):
+    query = statements.valid_token if include is None else statements.valid_token_with_user
+    token = await one(db, query, given_hash=token_hash)
     if token is None:
         raise Problem(404, "refresh-token-not-found")
-    return token
+    return token if include is None else with_user(token, 200)
 
 
 @app.post("/v1/refresh-tokens/{tokenHash}/revoke", response_model=RefreshToken)
 async def revoke_token(token_hash: str = TokenHash, db: AsyncSession = Depends(session)):
-    statement = (
-        update(RefreshTokenRow)
-        .where(RefreshTokenRow.token_hash == token_hash)
-        .values(revoked_at=func.coalesce(RefreshTokenRow.revoked_at, func.now()))
-        .returning(RefreshTokenRow.__table__)
-        .execution_options(synchronize_session=False)
+    # A session has one live token, which a rotation replaces: if this token is live, it is the one,
+    # and a rotation that waits for its row finds it revoked.
+    token = await one(
+        db, statements.revoke_token, given_hash=token_hash, given_reason="logout"
     )
-    row = (await db.execute(statement)).one_or_none()
     await db.commit()
-    if row is None:
+    if token is not None:
+        return token
+    # Rotated before, or just now: its session may live on. When nobody shares the user's row any
+    # more, all rotations are done or have to wait, and the revocation sees the session's live token.
+    # A transaction of its own, since the one before may have taken the token's row, and users come
+    # before tokens.
+    await db.execute(statements.lock_owner, {"given_hash": token_hash})
+    token = await one(db, statements.token_by_hash, given_hash=token_hash)
+    if token is None:
         raise Problem(404, "refresh-token-not-found")
-    return RefreshTokenRow(**row)
+    values = {
+        "given_user_id": token.user_id,
+        "given_session_id": token.session,
+        "given_reason": "logout",
+    }
+    await db.execute(statements.revoke_session, values)
+    await db.commit()
+    return token
 
 
 @app.post("/v1/refresh-tokens/{tokenHash}/rotate", response_model=RefreshToken, status_code=201)
 async def rotate_token(
-    body: NewSuccessor, token_hash: str = TokenHash, db: AsyncSession = Depends(session)
+    body: NewSuccessor,
+    token_hash: str = TokenHash,
+    include: Optional[Include] = None,
+    db: AsyncSession = Depends(session),
 ):
-    successor_id = uuid4()
-    spend = (
-        update(RefreshTokenRow)
-        .where(
-            RefreshTokenRow.token_hash == token_hash,
-            RefreshTokenRow.revoked_at.is_(None),
-            RefreshTokenRow.expires_at > func.now(),
-        )
-        .values(revoked_at=func.now(), successor_id=successor_id)
-        .returning(RefreshTokenRow.user_id)
-        .execution_options(synchronize_session=False)
-    )
-    user_id = (await db.execute(spend)).scalar_one_or_none()
-    if user_id is not None:
-        return await created(
-            db,
-            RefreshTokenRow(
-                id=successor_id,
-                user_id=user_id,
-                token_hash=body.token_hash,
-                expires_at=body.expires_at,
-                user_agent=body.user_agent,
-                ip_address=optional_text(body.ip_address),
-            ),
-        )
-    query = select(RefreshTokenRow).where(RefreshTokenRow.token_hash == token_hash)
-    token = (await db.execute(query)).scalar_one_or_none()
+    rotate = statements.rotate_token if include is None else statements.rotate_token_with_user
+    successor = await one(db, rotate, given_hash=token_hash, **values_of(body))
+    await db.commit()
+    if successor is not None:
+        return successor if include is None else with_user(successor, 201)
+    token = await one(db, statements.token_by_hash_with_user, given_hash=token_hash)
     if token is None:
         raise Problem(404, "refresh-token-not-found")
+    if not token.user.is_active:
+        raise Problem(409, "user-inactive")
     if token.successor_id is not None:
         raise Problem(409, "refresh-token-reused")
     if token.revoked_at is not None:

@@ -6,11 +6,11 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Optional, Union
 from uuid import UUID
 
-from pydantic import BaseModel, ConstrainedStr, Extra, constr
+from pydantic import BaseModel, ConstrainedStr, Extra, Field, constr
 from sqlalchemy import Boolean, Column, DateTime, ForeignKey, String, func, text
 from sqlalchemy.dialects.postgresql import ENUM, INET
 from sqlalchemy.dialects.postgresql import UUID as UuidColumn
-from sqlalchemy.orm import declarative_base
+from sqlalchemy.orm import declarative_base, relationship
 
 Base = declarative_base()
 
@@ -28,6 +28,7 @@ class UserRow(Base):
     )
     google_id = Column(String)
     is_active = Column(Boolean, nullable=False)
+    email_verified_at = Column(DateTime(timezone=True))
     created_at = Column(DateTime(timezone=True), server_default=func.now())
     updated_at = Column(DateTime(timezone=True), server_default=func.now())
 
@@ -45,6 +46,21 @@ class RefreshTokenRow(Base):
     user_agent = Column(String)
     ip_address = Column(INET)
     successor_id = Column(UuidColumn(as_uuid=True))
+    session_id = Column(UuidColumn(as_uuid=True))
+    signed_in_at = Column(DateTime(timezone=True))
+    session_expires_at = Column(DateTime(timezone=True))
+    revoked_reason = Column(String)
+    user = relationship(UserRow)
+
+    # The first token of a session has neither.
+
+    @property
+    def session(self) -> UUID:
+        return self.session_id or self.id
+
+    @property
+    def began_at(self) -> datetime:
+        return self.signed_in_at or self.created_at
 
     @property
     def is_valid(self) -> bool:
@@ -108,6 +124,20 @@ class NewUser(Request):
     is_active: bool = True
 
 
+class RevokeSessions(Request):
+    reason: constr(regex=r"^[a-z][a-z0-9-]{0,63}$") = "credentials-changed"
+    except_session_id: Optional[UUID] = None
+
+
+class UserChanges(Request):
+    password_hash: constr(min_length=1, max_length=1024)
+    revoke_sessions: Optional[RevokeSessions] = None
+
+
+class Include(str, Enum):
+    user = "user"
+
+
 class NewSuccessor(Request):
     token_hash: constr(min_length=1, max_length=512)
     expires_at: datetime
@@ -135,6 +165,7 @@ class User(Answer):
     auth_provider: str
     google_id: Optional[str]
     is_active: bool
+    email_verified_at: Optional[datetime]
     created_at: datetime
     updated_at: datetime
 
@@ -148,7 +179,15 @@ class RefreshToken(Answer):
     revoked_at: Optional[datetime]
     user_agent: Optional[str]
     ip_address: Optional[IpAddress]
+    session: UUID = Field(alias="sessionId")
+    began_at: datetime = Field(alias="signedInAt")
+    session_expires_at: Optional[datetime]
+    revoked_reason: Optional[str]
     is_valid: bool
+
+
+class RefreshTokenWithUser(RefreshToken):
+    user: User
 
 
 class LoginAttempt(Answer):

@@ -50,6 +50,16 @@ export const newAttempt = object({
   failureReason: nullable(text(256)),
 }, ["email", "ipAddress", "success"])
 
+export const include = object({ include: { enum: ["user"] } }, [])
+
+export const userChanges = object({
+  passwordHash: text(1024),
+  revokeSessions: nullable(object({
+    reason: { type: "string", pattern: "^[a-z][a-z0-9-]{0,63}$", default: "credentials-changed" },
+    exceptSessionId: nullable(uuid),
+  }, [])),
+}, ["passwordHash"])
+
 const string = { type: "string" }
 const nullableString = nullable(string)
 
@@ -60,11 +70,12 @@ export const user = object({
   authProvider: string,
   googleId: nullableString,
   isActive: { type: "boolean" },
+  emailVerifiedAt: nullable(instant),
   createdAt: instant,
   updatedAt: instant,
 })
 
-export const token = object({
+const tokenProperties = {
   id: string,
   userId: string,
   tokenHash: string,
@@ -73,8 +84,14 @@ export const token = object({
   revokedAt: nullable(instant),
   userAgent: nullableString,
   ipAddress: nullableString,
+  sessionId: string,
+  signedInAt: instant,
+  sessionExpiresAt: nullable(instant),
+  revokedReason: nullableString,
   isValid: { type: "boolean" },
-})
+}
+export const token = object(tokenProperties)
+export const tokenWithUser = object({ ...tokenProperties, user }, Object.keys(tokenProperties))
 
 export const attempt = object({
   id: string,

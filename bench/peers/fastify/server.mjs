@@ -7,7 +7,7 @@ import pg from "pg"
 import * as schemas from "./schemas.mjs"
 import * as statements from "./statements.mjs"
 
-const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 10 })
+const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 10, pipeline: true })
 
 const app = Fastify({
   routerOptions: { maxParamLength: 1536 },
@@ -44,6 +44,27 @@ app.setErrorHandler((error, _request, reply) => {
 
 const query = async (statement, values) => (await pool.query({ ...statement, values })).rows[0]
 
+// All of them in one go, and their first rows: where one fails, those behind it do as well, and COMMIT
+// rolls back.
+const transaction = async (...steps) => {
+  const client = await pool.connect()
+  const results = await Promise.allSettled([
+    client.query("BEGIN"),
+    ...steps.map(([statement, values]) => client.query({ ...statement, values })),
+    client.query("COMMIT"),
+  ])
+  client.release()
+  const failed = results.find(({ status }) => status === "rejected")
+  if (failed !== undefined) throw failed.reason
+  return results.slice(1, -1).map(({ value }) => value.rows[0])
+}
+
+const withUser = (row) =>
+  row && {
+    ...row,
+    user: { ...row, id: row.userId, createdAt: row.userCreatedAt, updatedAt: row.userUpdatedAt },
+  }
+
 const response = (schema) => ({ "2xx": schema })
 
 app.get("/v1/users/:id", {
@@ -74,6 +95,25 @@ app.post("/v1/users", {
   ])
 })
 
+app.patch("/v1/users/:id", {
+  schema: {
+    params: schemas.userParams,
+    body: schemas.userChanges,
+    response: response(schemas.user),
+  },
+}, async ({ params: { id }, body: { passwordHash, revokeSessions } }, reply) => {
+  const update = [statements.updatePassword, [id, passwordHash]]
+  // The user's row is held when the tokens are looked for: none can be added any more, and all that
+  // were are seen.
+  const [user] = revokeSessions
+    ? await transaction(update, [
+      statements.revokeOtherSessions,
+      [id, revokeSessions.exceptSessionId, revokeSessions.reason],
+    ])
+    : [await query(...update)]
+  return user ?? problem(reply, 404, "user-not-found")
+})
+
 app.get("/v1/users/:id/login-attempts/recent-failures", {
   schema: {
     params: schemas.userParams,
@@ -102,47 +142,70 @@ app.post("/v1/login-attempts", {
 app.post("/v1/refresh-tokens", {
   schema: { body: schemas.newToken, response: response(schemas.token) },
 }, async ({ body }, reply) => {
-  reply.code(201)
-  return await query(statements.createToken, [
+  const token = await query(statements.createToken, [
     body.userId,
     body.tokenHash,
     body.expiresAt,
     body.userAgent,
     body.ipAddress,
   ])
+  if (token !== undefined) return reply.code(201).send(token)
+  const user = await query(statements.userById, [body.userId])
+  if (user === undefined) return problem(reply, 422, "user-not-found")
+  return problem(reply, 409, "user-inactive")
 })
 
 app.get("/v1/refresh-tokens/:tokenHash/valid", {
-  schema: { params: schemas.tokenParams, response: response(schemas.token) },
-}, async ({ params }, reply) => {
-  const token = await query(statements.validToken, [params.tokenHash])
+  schema: {
+    params: schemas.tokenParams,
+    querystring: schemas.include,
+    response: response(schemas.tokenWithUser),
+  },
+}, async ({ params, query: { include } }, reply) => {
+  const token = include === undefined
+    ? await query(statements.validToken, [params.tokenHash])
+    : withUser(await query(statements.validTokenWithUser, [params.tokenHash]))
   return token ?? problem(reply, 404, "refresh-token-not-found")
 })
 
 app.post("/v1/refresh-tokens/:tokenHash/revoke", {
   schema: { params: schemas.tokenParams, response: response(schemas.token) },
 }, async ({ params }, reply) => {
-  const token = await query(statements.revokeToken, [params.tokenHash])
+  const values = [params.tokenHash]
+  const revoked = await query(statements.revokeToken, values)
+  if (revoked !== undefined) return revoked
+  // Rotated before, or just now: its session may live on. A transaction of its own, since the statement
+  // may have taken the token's row, and users come before tokens.
+  const [, , token] = await transaction(
+    [statements.lockOwner, values],
+    [statements.revokeSession, values],
+    [statements.tokenByHash, values],
+  )
   return token ?? problem(reply, 404, "refresh-token-not-found")
 })
 
 app.post("/v1/refresh-tokens/:tokenHash/rotate", {
   schema: {
     params: schemas.tokenParams,
+    querystring: schemas.include,
     body: schemas.newSuccessor,
-    response: response(schemas.token),
+    response: response(schemas.tokenWithUser),
   },
-}, async ({ params, body }, reply) => {
-  const token = await query(statements.rotateToken, [
+}, async ({ params, query: { include }, body }, reply) => {
+  const values = [
     params.tokenHash,
     body.tokenHash,
     body.expiresAt,
     body.userAgent,
     body.ipAddress,
-  ])
+  ]
+  const token = include === undefined
+    ? await query(statements.rotateToken, values)
+    : withUser(await query(statements.rotateTokenWithUser, values))
   if (token !== undefined) return reply.code(201).send(token)
   const state = await query(statements.tokenState, [params.tokenHash])
   if (state === undefined) return problem(reply, 404, "refresh-token-not-found")
+  if (!state.active) return problem(reply, 409, "user-inactive")
   if (state.rotated) return problem(reply, 409, "refresh-token-reused")
   if (state.revoked) return problem(reply, 409, "refresh-token-revoked")
   return problem(reply, 410, "refresh-token-expired")

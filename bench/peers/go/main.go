@@ -34,26 +34,32 @@ func (at instant) MarshalJSON() ([]byte, error) {
 }
 
 type user struct {
-	ID           string  `json:"id"`
-	Email        string  `json:"email"`
-	FullName     *string `json:"fullName"`
-	AuthProvider string  `json:"authProvider"`
-	GoogleID     *string `json:"googleId"`
-	IsActive     bool    `json:"isActive"`
-	CreatedAt    instant `json:"createdAt"`
-	UpdatedAt    instant `json:"updatedAt"`
+	ID              string   `json:"id"`
+	Email           string   `json:"email"`
+	FullName        *string  `json:"fullName"`
+	AuthProvider    string   `json:"authProvider"`
+	GoogleID        *string  `json:"googleId"`
+	IsActive        bool     `json:"isActive"`
+	EmailVerifiedAt *instant `json:"emailVerifiedAt"`
+	CreatedAt       instant  `json:"createdAt"`
+	UpdatedAt       instant  `json:"updatedAt"`
 }
 
 type token struct {
-	ID        string   `json:"id"`
-	UserID    string   `json:"userId"`
-	TokenHash string   `json:"tokenHash"`
-	ExpiresAt instant  `json:"expiresAt"`
-	CreatedAt instant  `json:"createdAt"`
-	RevokedAt *instant `json:"revokedAt"`
-	UserAgent *string  `json:"userAgent"`
-	IPAddress *string  `json:"ipAddress"`
-	IsValid   bool     `json:"isValid"`
+	ID               string   `json:"id"`
+	UserID           string   `json:"userId"`
+	TokenHash        string   `json:"tokenHash"`
+	ExpiresAt        instant  `json:"expiresAt"`
+	CreatedAt        instant  `json:"createdAt"`
+	RevokedAt        *instant `json:"revokedAt"`
+	UserAgent        *string  `json:"userAgent"`
+	IPAddress        *string  `json:"ipAddress"`
+	SessionID        string   `json:"sessionId"`
+	SignedInAt       instant  `json:"signedInAt"`
+	SessionExpiresAt *instant `json:"sessionExpiresAt"`
+	RevokedReason    *string  `json:"revokedReason"`
+	IsValid          bool     `json:"isValid"`
+	User             *user    `json:"user,omitempty"`
 }
 
 type attempt struct {
@@ -88,6 +94,14 @@ type newToken struct {
 	successor
 }
 
+type userChanges struct {
+	PasswordHash   string `json:"passwordHash"`
+	RevokeSessions *struct {
+		Reason          *string `json:"reason"`
+		ExceptSessionID *string `json:"exceptSessionId"`
+	} `json:"revokeSessions"`
+}
+
 type newAttempt struct {
 	UserID        *string `json:"userId"`
 	Email         string  `json:"email"`
@@ -98,6 +112,8 @@ type newAttempt struct {
 }
 
 var (
+	reasonPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
+
 	uuidPattern  = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 	emailPattern = regexp.MustCompile(`^[^@\s]+@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*$`)
 )
@@ -115,26 +131,49 @@ func (new successor) valid() bool {
 		isOptionalText(new.UserAgent, 1024) && isOptionalAddress(new.IPAddress)
 }
 
-const userColumns = `id::text, email, full_name, auth_provider::text, google_id, is_active,
-  created_at, updated_at`
+const userColumns = `users.id::text, email, full_name, auth_provider::text, google_id, is_active,
+  email_verified_at, users.created_at, users.updated_at`
 
-const tokenColumns = `id::text, user_id::text, token_hash, expires_at, created_at, revoked_at,
-  user_agent, host(ip_address), revoked_at IS NULL AND expires_at > now()`
+const tokenColumns = `refresh_tokens.id::text, user_id::text, token_hash, expires_at,
+  refresh_tokens.created_at, revoked_at, user_agent, host(ip_address),
+  COALESCE(session_id, refresh_tokens.id)::text, COALESCE(signed_in_at, refresh_tokens.created_at),
+  session_expires_at, revoked_reason, revoked_at IS NULL AND expires_at > now()`
 
 const attemptColumns = `id::text, user_id::text, email, host(ip_address), user_agent, success,
   failure_reason, attempted_at`
 
+func (u *user) columns(verifiedAt **time.Time) []any {
+	return []any{&u.ID, &u.Email, &u.FullName, &u.AuthProvider, &u.GoogleID, &u.IsActive,
+		verifiedAt, (*time.Time)(&u.CreatedAt), (*time.Time)(&u.UpdatedAt)}
+}
+
+func (t *token) columns(revokedAt, sessionExpiresAt **time.Time) []any {
+	return []any{&t.ID, &t.UserID, &t.TokenHash, (*time.Time)(&t.ExpiresAt),
+		(*time.Time)(&t.CreatedAt), revokedAt, &t.UserAgent, &t.IPAddress, &t.SessionID,
+		(*time.Time)(&t.SignedInAt), sessionExpiresAt, &t.RevokedReason, &t.IsValid}
+}
+
 func scanUser(row pgx.Row) (u user, err error) {
-	err = row.Scan(&u.ID, &u.Email, &u.FullName, &u.AuthProvider, &u.GoogleID, &u.IsActive,
-		(*time.Time)(&u.CreatedAt), (*time.Time)(&u.UpdatedAt))
+	var verifiedAt *time.Time
+	err = row.Scan(u.columns(&verifiedAt)...)
+	u.EmailVerifiedAt = (*instant)(verifiedAt)
 	return
 }
 
 func scanToken(row pgx.Row) (t token, err error) {
-	var revokedAt *time.Time
-	err = row.Scan(&t.ID, &t.UserID, &t.TokenHash, (*time.Time)(&t.ExpiresAt),
-		(*time.Time)(&t.CreatedAt), &revokedAt, &t.UserAgent, &t.IPAddress, &t.IsValid)
-	t.RevokedAt = (*instant)(revokedAt)
+	var revokedAt, sessionExpiresAt *time.Time
+	err = row.Scan(t.columns(&revokedAt, &sessionExpiresAt)...)
+	t.RevokedAt, t.SessionExpiresAt = (*instant)(revokedAt), (*instant)(sessionExpiresAt)
+	return
+}
+
+func scanTokenWithUser(row pgx.Row) (t token, err error) {
+	var revokedAt, sessionExpiresAt, verifiedAt *time.Time
+	t.User = new(user)
+	err = row.Scan(append(t.columns(&revokedAt, &sessionExpiresAt),
+		t.User.columns(&verifiedAt)...)...)
+	t.RevokedAt, t.SessionExpiresAt = (*instant)(revokedAt), (*instant)(sessionExpiresAt)
+	t.User.EmailVerifiedAt = (*instant)(verifiedAt)
 	return
 }
 
@@ -236,6 +275,52 @@ func (s *server) createUser(w http.ResponseWriter, r *http.Request) {
 	finish(w, http.StatusCreated, row, err, "")
 }
 
+const updatePassword = `UPDATE users SET password_hash = $2 WHERE id = $1 RETURNING ` + userColumns
+
+const revokeOtherSessions = `
+	UPDATE refresh_tokens
+	SET revoked_at = now(), revoked_reason = $3
+	WHERE
+		user_id = $1
+		AND COALESCE(session_id, id) IS DISTINCT FROM $2
+		AND revoked_at IS NULL
+		AND expires_at > now()`
+
+func (s *server) updateUser(w http.ResponseWriter, r *http.Request, id string) {
+	var changes userChanges
+	if !uuidPattern.MatchString(id) || !decode(r, &changes) || !isText(changes.PasswordHash, 1024) {
+		invalid(w)
+		return
+	}
+	sessions := changes.RevokeSessions
+	if sessions == nil {
+		row, err := scanUser(s.pool.QueryRow(r.Context(), updatePassword, id, changes.PasswordHash))
+		finish(w, http.StatusOK, row, err, "user-not-found")
+		return
+	}
+	reason := "credentials-changed"
+	if sessions.Reason != nil {
+		reason = *sessions.Reason
+	}
+	if !reasonPattern.MatchString(reason) ||
+		(sessions.ExceptSessionID != nil && !uuidPattern.MatchString(*sessions.ExceptSessionID)) {
+		invalid(w)
+		return
+	}
+	// A batch is a transaction. Whoever makes tokens shares the user's row, which the update takes:
+	// none can be added any more when the next statement looks for them, and all that were are seen.
+	batch := &pgx.Batch{}
+	batch.Queue(updatePassword, id, changes.PasswordHash)
+	batch.Queue(revokeOtherSessions, id, sessions.ExceptSessionID, reason)
+	results := s.pool.SendBatch(r.Context(), batch)
+	row, err := scanUser(results.QueryRow())
+	// It is committed when it is closed.
+	if closed := results.Close(); err == nil {
+		err = closed
+	}
+	finish(w, http.StatusOK, row, err, "user-not-found")
+}
+
 func (s *server) recentFailures(w http.ResponseWriter, r *http.Request, id string) {
 	minutes := 15
 	if given := r.URL.Query().Get("minutes"); given != "" {
@@ -291,59 +376,186 @@ func (s *server) createToken(w http.ResponseWriter, r *http.Request) {
 	}
 	row, err := scanToken(s.pool.QueryRow(r.Context(), `
 		INSERT INTO refresh_tokens (user_id, token_hash, expires_at, user_agent, ip_address)
-		VALUES ($1, $2, $3, $4, $5)
+		SELECT id, $2, $3, $4, $5
+		FROM users
+		WHERE id = $1 AND is_active
+		FOR SHARE
 		RETURNING `+tokenColumns,
 		new.UserID, new.TokenHash, new.ExpiresAt, new.UserAgent, new.IPAddress))
-	finish(w, http.StatusCreated, row, err, "")
+	if !errors.Is(err, pgx.ErrNoRows) {
+		finish(w, http.StatusCreated, row, err, "")
+		return
+	}
+	var active bool
+	err = s.pool.QueryRow(r.Context(), `SELECT is_active FROM users WHERE id = $1`, new.UserID).
+		Scan(&active)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		problem(w, http.StatusUnprocessableEntity, "user-not-found")
+	case err != nil:
+		finish(w, 0, nil, err, "")
+	default:
+		problem(w, http.StatusConflict, "user-inactive")
+	}
+}
+
+// included tells whether a request wants the user, and whether its query is one at all.
+func included(r *http.Request) (user, ok bool) {
+	query := r.URL.Query()
+	switch {
+	case len(query) == 0:
+		return false, true
+	default:
+		return true, len(query) == 1 && query.Get("include") == "user"
+	}
 }
 
 func (s *server) validToken(w http.ResponseWriter, r *http.Request, hash string) {
-	row, err := scanToken(s.pool.QueryRow(r.Context(), `
-		SELECT `+tokenColumns+`
-		FROM refresh_tokens
-		WHERE token_hash = $1 AND revoked_at IS NULL AND expires_at > now()`, hash))
-	finish(w, http.StatusOK, row, err, "refresh-token-not-found")
-}
-
-func (s *server) revokeToken(w http.ResponseWriter, r *http.Request, hash string) {
-	row, err := scanToken(s.pool.QueryRow(r.Context(), `
-		UPDATE refresh_tokens
-		SET revoked_at = COALESCE(revoked_at, now())
-		WHERE token_hash = $1
-		RETURNING `+tokenColumns, hash))
-	finish(w, http.StatusOK, row, err, "refresh-token-not-found")
-}
-
-func (s *server) rotateToken(w http.ResponseWriter, r *http.Request, hash string) {
-	var new successor
-	if !decode(r, &new) || !new.valid() {
+	withUser, ok := included(r)
+	if !ok {
 		invalid(w)
 		return
 	}
+	var row token
+	var err error
+	if withUser {
+		row, err = scanTokenWithUser(s.pool.QueryRow(r.Context(), `
+			SELECT `+tokenColumns+`, `+userColumns+`
+			FROM refresh_tokens
+			JOIN users ON users.id = user_id
+			WHERE token_hash = $1 AND revoked_at IS NULL AND expires_at > now()`, hash))
+	} else {
+		row, err = scanToken(s.pool.QueryRow(r.Context(), `
+			SELECT `+tokenColumns+`
+			FROM refresh_tokens
+			WHERE token_hash = $1 AND revoked_at IS NULL AND expires_at > now()`, hash))
+	}
+	finish(w, http.StatusOK, row, err, "refresh-token-not-found")
+}
+
+// When nobody shares the user's row any more, all rotations are done or have to wait, and the next
+// statement of the batch, which is a transaction, sees the session's live token.
+const lockOwner = `
+	SELECT FROM users
+	WHERE id = (SELECT user_id FROM refresh_tokens WHERE token_hash = $1)
+	FOR UPDATE`
+
+const revokeSession = `
+	UPDATE refresh_tokens
+	SET revoked_at = now(), revoked_reason = 'logout'
+	FROM refresh_tokens AS asked
+	WHERE
+		asked.token_hash = $1
+		AND refresh_tokens.user_id = asked.user_id
+		AND COALESCE(refresh_tokens.session_id, refresh_tokens.id)
+			= COALESCE(asked.session_id, asked.id)
+		AND refresh_tokens.revoked_at IS NULL
+		AND refresh_tokens.expires_at > now()`
+
+const tokenByHash = `SELECT ` + tokenColumns + ` FROM refresh_tokens WHERE token_hash = $1`
+
+func (s *server) revokeToken(w http.ResponseWriter, r *http.Request, hash string) {
+	// A session has one live token, which a rotation replaces: if this token is live, it is the one,
+	// and a rotation that waits for its row finds it revoked.
 	row, err := scanToken(s.pool.QueryRow(r.Context(), `
-		WITH spent AS (
-			UPDATE refresh_tokens
-			SET revoked_at = now(), successor_id = gen_random_uuid()
-			WHERE token_hash = $1 AND revoked_at IS NULL AND expires_at > now()
-			RETURNING user_id, successor_id
-		)
-		INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at, user_agent, ip_address)
-		SELECT successor_id, user_id, $2, $3, $4, $5
-		FROM spent
-		RETURNING `+tokenColumns,
+		UPDATE refresh_tokens
+		SET revoked_at = now(), revoked_reason = 'logout'
+		WHERE token_hash = $1 AND revoked_at IS NULL
+		RETURNING `+tokenColumns, hash))
+	if !errors.Is(err, pgx.ErrNoRows) {
+		finish(w, http.StatusOK, row, err, "")
+		return
+	}
+	// Rotated before, or just now: its session may live on.
+	batch := &pgx.Batch{}
+	batch.Queue(lockOwner, hash)
+	batch.Queue(revokeSession, hash)
+	batch.Queue(tokenByHash, hash)
+	results := s.pool.SendBatch(r.Context(), batch)
+	if _, err = results.Exec(); err == nil {
+		_, err = results.Exec()
+	}
+	if err == nil {
+		row, err = scanToken(results.QueryRow())
+	}
+	if closed := results.Close(); err == nil {
+		err = closed
+	}
+	finish(w, http.StatusOK, row, err, "refresh-token-not-found")
+}
+
+const spent = `spent AS (
+	UPDATE refresh_tokens
+	SET revoked_at = now(), revoked_reason = 'rotated', successor_id = gen_random_uuid()
+	WHERE
+		token_hash = $1
+		AND revoked_at IS NULL
+		AND expires_at > now()
+		AND EXISTS (SELECT FROM users WHERE users.id = user_id AND is_active FOR SHARE)
+	RETURNING
+		successor_id,
+		user_id,
+		user_agent,
+		ip_address,
+		COALESCE(session_id, id) AS session_id,
+		COALESCE(signed_in_at, created_at) AS signed_in_at,
+		session_expires_at
+)`
+
+const insertSuccessor = `
+	INSERT INTO refresh_tokens (
+		id, user_id, token_hash, expires_at, user_agent, ip_address, session_id, signed_in_at,
+		session_expires_at
+	)
+	SELECT
+		successor_id,
+		user_id,
+		$2,
+		LEAST($3, session_expires_at),
+		COALESCE($4, user_agent),
+		COALESCE($5, ip_address),
+		session_id,
+		signed_in_at,
+		session_expires_at
+	FROM spent
+	RETURNING `
+
+const rotateToken = `WITH ` + spent + insertSuccessor + tokenColumns
+
+const rotateTokenWithUser = `
+	WITH ` + spent + `, refresh_tokens AS (` + insertSuccessor + `refresh_tokens.*)
+	SELECT ` + tokenColumns + `, ` + userColumns + `
+	FROM refresh_tokens
+	JOIN users ON users.id = user_id`
+
+func (s *server) rotateToken(w http.ResponseWriter, r *http.Request, hash string) {
+	var new successor
+	withUser, ok := included(r)
+	if !ok || !decode(r, &new) || !new.valid() {
+		invalid(w)
+		return
+	}
+	statement, scan := rotateToken, scanToken
+	if withUser {
+		statement, scan = rotateTokenWithUser, scanTokenWithUser
+	}
+	row, err := scan(s.pool.QueryRow(r.Context(), statement,
 		hash, new.TokenHash, new.ExpiresAt, new.UserAgent, new.IPAddress))
 	if !errors.Is(err, pgx.ErrNoRows) {
 		finish(w, http.StatusCreated, row, err, "")
 		return
 	}
-	var rotated, revoked bool
+	var active, rotated, revoked bool
 	err = s.pool.QueryRow(r.Context(), `
-		SELECT successor_id IS NOT NULL, revoked_at IS NOT NULL
+		SELECT is_active, successor_id IS NOT NULL, revoked_at IS NOT NULL
 		FROM refresh_tokens
-		WHERE token_hash = $1`, hash).Scan(&rotated, &revoked)
+		JOIN users ON users.id = user_id
+		WHERE token_hash = $1`, hash).Scan(&active, &rotated, &revoked)
 	switch {
 	case err != nil:
 		finish(w, 0, nil, err, "refresh-token-not-found")
+	case !active:
+		problem(w, http.StatusConflict, "user-inactive")
 	case rotated:
 		problem(w, http.StatusConflict, "refresh-token-reused")
 	case revoked:
@@ -369,6 +581,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		path[i] = decoded
 	}
 	get, post := r.Method == http.MethodGet, r.Method == http.MethodPost
+	patch := r.Method == http.MethodPatch
 	switch {
 	case get && len(path) == 2 && path[0] == "users":
 		s.userByID(w, r, path[1])
@@ -379,6 +592,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.recentFailures(w, r, path[1])
 	case get && len(path) == 3 && path[0] == "refresh-tokens" && path[2] == "valid":
 		s.validToken(w, r, path[1])
+	case patch && len(path) == 2 && path[0] == "users":
+		s.updateUser(w, r, path[1])
 	case post && len(path) == 1 && path[0] == "users":
 		s.createUser(w, r)
 	case post && len(path) == 1 && path[0] == "login-attempts":

@@ -30,6 +30,16 @@ export const newSuccessor = z.strictObject({
 
 export const newToken = newSuccessor.extend({ userId: z.uuid() })
 
+export const includeQuery = z.strictObject({ include: z.enum(["user"]).optional() })
+
+export const userChanges = z.strictObject({
+  passwordHash: text(1024),
+  revokeSessions: z.strictObject({
+    reason: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/).default("credentials-changed"),
+    exceptSessionId: z.uuid().nullish(),
+  }).nullish(),
+})
+
 export const newAttempt = z.strictObject({
   userId: z.uuid().nullish(),
   email,

@@ -11,12 +11,50 @@ import * as schemas from "./schemas.ts"
 const sql = postgres(Deno.env.get("DATABASE_URL")!, { max: 10 })
 
 const users = sql`id, email, full_name AS "fullName", auth_provider AS "authProvider",
-  google_id AS "googleId", is_active AS "isActive", created_at AS "createdAt",
-  updated_at AS "updatedAt"`
+  google_id AS "googleId", is_active AS "isActive", email_verified_at AS "emailVerifiedAt",
+  created_at AS "createdAt", updated_at AS "updatedAt"`
 
-const tokens = sql`id, user_id AS "userId", token_hash AS "tokenHash", expires_at AS "expiresAt",
-  created_at AS "createdAt", revoked_at AS "revokedAt", user_agent AS "userAgent",
-  ip_address AS "ipAddress", revoked_at IS NULL AND expires_at > now() AS "isValid"`
+const tokens = sql`refresh_tokens.id, user_id AS "userId", token_hash AS "tokenHash",
+  expires_at AS "expiresAt", refresh_tokens.created_at AS "createdAt", revoked_at AS "revokedAt",
+  user_agent AS "userAgent", ip_address AS "ipAddress",
+  COALESCE(session_id, refresh_tokens.id) AS "sessionId",
+  COALESCE(signed_in_at, refresh_tokens.created_at) AS "signedInAt",
+  session_expires_at AS "sessionExpiresAt", revoked_reason AS "revokedReason",
+  revoked_at IS NULL AND expires_at > now() AS "isValid"`
+
+// Of a token's user what the token does not have.
+const owner = sql`email, full_name AS "fullName", auth_provider AS "authProvider",
+  google_id AS "googleId", is_active AS "isActive", email_verified_at AS "emailVerifiedAt",
+  users.created_at AS "userCreatedAt", users.updated_at AS "userUpdatedAt"`
+
+const withUser = (row: postgres.Row) => {
+  const {
+    email,
+    fullName,
+    authProvider,
+    googleId,
+    isActive,
+    emailVerifiedAt,
+    userCreatedAt: createdAt,
+    userUpdatedAt: updatedAt,
+    ...token
+  } = row
+  const id = token.userId
+  return {
+    ...token,
+    user: {
+      id,
+      email,
+      fullName,
+      authProvider,
+      googleId,
+      isActive,
+      emailVerifiedAt,
+      createdAt,
+      updatedAt,
+    },
+  }
+}
 
 const attempts = sql`id, user_id AS "userId", email, ip_address AS "ipAddress",
   user_agent AS "userAgent", success, failure_reason AS "failureReason",
@@ -93,6 +131,34 @@ app.post("/v1/users", valid("json", schemas.newUser), async (c) => {
   return c.json(created, 201)
 })
 
+app.patch(
+  "/v1/users/:id",
+  valid("param", schemas.userParams),
+  valid("json", schemas.userChanges),
+  async (c) => {
+    const { id } = c.req.valid("param")
+    const { passwordHash, revokeSessions } = c.req.valid("json")
+    const update = (sql: postgres.ISql) =>
+      sql`UPDATE users SET password_hash = ${passwordHash} WHERE id = ${id} RETURNING ${users}`
+    // Whoever makes tokens shares the user's row, which the update takes: none can be added any more
+    // when the next statement looks for them, and all that were are seen.
+    const [[user]] = revokeSessions
+      ? await sql.begin((sql) => [
+        update(sql),
+        sql`
+          UPDATE refresh_tokens
+          SET revoked_at = now(), revoked_reason = ${revokeSessions.reason}
+          WHERE
+            user_id = ${id}
+            AND COALESCE(session_id, id) IS DISTINCT FROM ${revokeSessions.exceptSessionId ?? null}
+            AND revoked_at IS NULL
+            AND expires_at > now()`,
+      ])
+      : [await update(sql)]
+    return user ? c.json(user) : problem(c, 404, "user-not-found")
+  },
+)
+
 app.get(
   "/v1/users/:id/login-attempts/recent-failures",
   valid("param", schemas.userParams),
@@ -135,66 +201,137 @@ app.post("/v1/refresh-tokens", valid("json", schemas.newToken), async (c) => {
   const token = c.req.valid("json")
   const [created] = await sql`
     INSERT INTO refresh_tokens (user_id, token_hash, expires_at, user_agent, ip_address)
-    VALUES (
-      ${token.userId},
+    SELECT
+      id,
       ${token.tokenHash},
       ${token.expiresAt},
       ${token.userAgent ?? null},
       ${token.ipAddress ?? null}
-    )
+    FROM users
+    WHERE id = ${token.userId} AND is_active
+    FOR SHARE
     RETURNING ${tokens}`
-  return c.json(created, 201)
+  if (created) return c.json(created, 201)
+  const [user] = await sql`SELECT FROM users WHERE id = ${token.userId}`
+  return user ? problem(c, 409, "user-inactive") : problem(c, 422, "user-not-found")
 })
 
-app.get("/v1/refresh-tokens/:tokenHash/valid", valid("param", schemas.tokenParams), async (c) => {
-  const { tokenHash } = c.req.valid("param")
-  const [token] = await sql`
-    SELECT ${tokens}
-    FROM refresh_tokens
-    WHERE token_hash = ${tokenHash} AND revoked_at IS NULL AND expires_at > now()`
-  return token ? c.json(token) : problem(c, 404, "refresh-token-not-found")
-})
+app.get(
+  "/v1/refresh-tokens/:tokenHash/valid",
+  valid("param", schemas.tokenParams),
+  valid("query", schemas.includeQuery),
+  async (c) => {
+    const { tokenHash } = c.req.valid("param")
+    if (c.req.valid("query").include) {
+      const [row] = await sql`
+        SELECT ${tokens}, ${owner}
+        FROM refresh_tokens
+        JOIN users ON users.id = user_id
+        WHERE token_hash = ${tokenHash} AND revoked_at IS NULL AND expires_at > now()`
+      return row ? c.json(withUser(row)) : problem(c, 404, "refresh-token-not-found")
+    }
+    const [token] = await sql`
+      SELECT ${tokens}
+      FROM refresh_tokens
+      WHERE token_hash = ${tokenHash} AND revoked_at IS NULL AND expires_at > now()`
+    return token ? c.json(token) : problem(c, 404, "refresh-token-not-found")
+  },
+)
 
 app.post("/v1/refresh-tokens/:tokenHash/revoke", valid("param", schemas.tokenParams), async (c) => {
   const { tokenHash } = c.req.valid("param")
-  const [token] = await sql`
+  // A session has one live token, which a rotation replaces: if this token is live, it is the one, and
+  // a rotation that waits for its row finds it revoked.
+  const [revoked] = await sql`
     UPDATE refresh_tokens
-    SET revoked_at = COALESCE(revoked_at, now())
-    WHERE token_hash = ${tokenHash}
+    SET revoked_at = now(), revoked_reason = 'logout'
+    WHERE token_hash = ${tokenHash} AND revoked_at IS NULL
     RETURNING ${tokens}`
+  if (revoked) return c.json(revoked)
+  // Rotated before, or just now: its session may live on. When nobody shares the user's row any more,
+  // all rotations are done or have to wait, and the next statement sees the session's live token.
+  const [, , [token]] = await sql.begin((sql) => [
+    sql`
+      SELECT FROM users
+      WHERE id = (SELECT user_id FROM refresh_tokens WHERE token_hash = ${tokenHash})
+      FOR UPDATE`,
+    sql`
+      UPDATE refresh_tokens
+      SET revoked_at = now(), revoked_reason = 'logout'
+      FROM refresh_tokens AS asked
+      WHERE
+        asked.token_hash = ${tokenHash}
+        AND refresh_tokens.user_id = asked.user_id
+        AND COALESCE(refresh_tokens.session_id, refresh_tokens.id)
+          = COALESCE(asked.session_id, asked.id)
+        AND refresh_tokens.revoked_at IS NULL
+        AND refresh_tokens.expires_at > now()`,
+    sql`SELECT ${tokens} FROM refresh_tokens WHERE token_hash = ${tokenHash}`,
+  ])
   return token ? c.json(token) : problem(c, 404, "refresh-token-not-found")
 })
 
 app.post(
   "/v1/refresh-tokens/:tokenHash/rotate",
   valid("param", schemas.tokenParams),
+  valid("query", schemas.includeQuery),
   valid("json", schemas.newSuccessor),
   async (c) => {
     const { tokenHash } = c.req.valid("param")
+    const { include } = c.req.valid("query")
     const successor = c.req.valid("json")
-    const [token] = await sql`
-      WITH spent AS (
-        UPDATE refresh_tokens
-        SET revoked_at = now(), successor_id = gen_random_uuid()
-        WHERE token_hash = ${tokenHash} AND revoked_at IS NULL AND expires_at > now()
-        RETURNING user_id, successor_id
+    const spent = sql`spent AS (
+      UPDATE refresh_tokens
+      SET revoked_at = now(), revoked_reason = 'rotated', successor_id = gen_random_uuid()
+      WHERE
+        token_hash = ${tokenHash}
+        AND revoked_at IS NULL
+        AND expires_at > now()
+        AND EXISTS (SELECT FROM users WHERE users.id = user_id AND is_active FOR SHARE)
+      RETURNING
+        successor_id,
+        user_id,
+        user_agent,
+        ip_address,
+        COALESCE(session_id, id) AS session_id,
+        COALESCE(signed_in_at, created_at) AS signed_in_at,
+        session_expires_at
+    )`
+    const insertSuccessor = sql`
+      INSERT INTO refresh_tokens (
+        id, user_id, token_hash, expires_at, user_agent, ip_address, session_id, signed_in_at,
+        session_expires_at
       )
-      INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at, user_agent, ip_address)
       SELECT
         successor_id,
         user_id,
         ${successor.tokenHash},
-        ${successor.expiresAt},
-        ${successor.userAgent ?? null},
-        ${successor.ipAddress ?? null}
+        LEAST(${successor.expiresAt}, session_expires_at),
+        COALESCE(${successor.userAgent ?? null}, user_agent),
+        COALESCE(${successor.ipAddress ?? null}, ip_address),
+        session_id,
+        signed_in_at,
+        session_expires_at
       FROM spent
       RETURNING ${tokens}`
-    if (token) return c.json(token, 201)
+    const [row] = include
+      ? await sql`
+        WITH ${spent}, created AS (${insertSuccessor})
+        SELECT created.*, ${owner}
+        FROM created
+        JOIN users ON users.id = created."userId"`
+      : await sql`WITH ${spent} ${insertSuccessor}`
+    if (row) return c.json(include ? withUser(row) : row, 201)
     const [state] = await sql`
-      SELECT successor_id IS NOT NULL AS rotated, revoked_at IS NOT NULL AS revoked
+      SELECT
+        is_active AS active,
+        successor_id IS NOT NULL AS rotated,
+        revoked_at IS NOT NULL AS revoked
       FROM refresh_tokens
+      JOIN users ON users.id = user_id
       WHERE token_hash = ${tokenHash}`
     if (!state) return problem(c, 404, "refresh-token-not-found")
+    if (!state.active) return problem(c, 409, "user-inactive")
     if (state.rotated) return problem(c, 409, "refresh-token-reused")
     if (state.revoked) return problem(c, 409, "refresh-token-revoked")
     return problem(c, 410, "refresh-token-expired")
