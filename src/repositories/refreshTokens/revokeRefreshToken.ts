@@ -61,7 +61,9 @@ const makeRevokeSessions =
       SET revoked_at = now(), revoked_reason = seen.reason
       FROM seen
       JOIN held ON held.held_id = seen.seen_id
-      WHERE refresh_tokens.id = seen.seen_id
+      WHERE
+        refresh_tokens.id = seen.seen_id
+        AND seen.session NOT IN (SELECT session FROM incomplete)
       RETURNING
         ${refreshTokensTable(sql).columns},
         seen.is_asked AS "isAsked",

@@ -4,6 +4,7 @@
 import { Effect, Option, Schema } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { interpretErrors, refreshTokenConstraints } from "../../database/Constraints.ts"
+import { makeWaitFor } from "../../database/LockWaits.ts"
 import { traced } from "../../database/traced.ts"
 import { withSavepointOrRetry } from "../../database/transactions.ts"
 import { IdempotencyKeyReused } from "../../domain/IdempotencyKey.ts"
@@ -102,26 +103,11 @@ export const makeRotateRefreshToken = Effect.fnUntraced(function* <Row>(
   const replaceOrRefuse = makeReplaceOrRefuse(sql, shape)
   const replaceWhereFree = makeReplaceWhereFree(sql, shape)
   const endSession = makeEndSession(sql)
+  const waitFor = yield* makeWaitFor(sql)
 
   const insert = (request: Request, id: string, fingerprint: Uint8Array | null) => {
     const graceSeconds = request.graceSeconds ?? defaults.graceSeconds
-    const replaced = replaceOrRefuse({ ...request, graceSeconds }, id, fingerprint)
-
-    /** Ends the session of a reused token, and fails with the reuse. */
-    const endOnReuse: typeof replaced = Effect.catchTag(
-      replaced,
-      "RefreshTokenReused",
-      Effect.fnUntraced(function* (reuse: RefreshTokenReused) {
-        const { revoked } = yield* endSession({
-          tokenHash: request.tokenHash,
-          reason: "reuse-detected",
-        })
-        // Somebody else has ended the session meanwhile, or its user: the answer is another one then.
-        return reuse.sessionIsLive && revoked === 0 ? yield* endOnReuse : yield* reuse
-      }),
-    )
-
-    return (request.onReuse ?? defaults.onReuse) === "report" ? replaced : endOnReuse
+    return replaceOrRefuse({ ...request, graceSeconds }, id, fingerprint)
   }
 
   const rotate = yield* makeCreate(sql, {
@@ -140,6 +126,27 @@ export const makeRotateRefreshToken = Effect.fnUntraced(function* <Row>(
       ),
   })
 
+  /** Ends the session of a reused token, and fails with the reuse: not with a key that is taken. */
+  const rotateOrEnd = (
+    request: Request,
+    idempotencyKey: string | undefined,
+  ): ReturnType<typeof rotate> =>
+    Effect.catchTag(
+      rotate(request, idempotencyKey),
+      "RefreshTokenReused",
+      Effect.fnUntraced(function* (reuse: RefreshTokenReused) {
+        const { tokenHash } = request
+        const { revoked } = yield* waitFor(
+          tokenHash,
+          endSession({ tokenHash, reason: "reuse-detected" }),
+        )
+        // Somebody else has ended the session meanwhile, or its user: the answer is another one then.
+        return reuse.sessionIsLive && revoked === 0
+          ? yield* rotateOrEnd(request, idempotencyKey)
+          : yield* reuse
+      }),
+    )
+
   return traced(
     name,
     Effect.fnUntraced(function* (
@@ -148,12 +155,15 @@ export const makeRotateRefreshToken = Effect.fnUntraced(function* <Row>(
       { idempotencyKey, graceSeconds, onReuse }: RotateOptions = {},
     ) {
       if (successor.tokenHash === tokenHash) return yield* new SelfRotation()
-      return yield* rotate({
+      const request = {
         tokenHash,
         successor,
         graceSeconds: graceSeconds ?? null,
         onReuse: onReuse ?? null,
-      }, idempotencyKey)
+      }
+      return yield* (onReuse ?? defaults.onReuse) === "report"
+        ? rotate(request, idempotencyKey)
+        : rotateOrEnd(request, idempotencyKey)
     }),
   )
 })

@@ -39,16 +39,24 @@ export const makeTellClash = (sql: SqlClient.SqlClient) => {
     },
     id: string,
   ) => {
-    const tell = (clash: EmailTaken | GoogleIdTaken) =>
+    const tell = (
+      clash: EmailTaken | GoogleIdTaken,
+    ): Effect.Effect<A, Unacceptable | DatabaseUnavailable> =>
       Effect.gen(function* () {
         if (email === undefined || googleId === undefined || googleId === null) return yield* clash
         const [owner] = yield* findOwner({ email, googleId, id }).pipe(
           retryRead(sql),
           interpretErrors(),
         )
+        // The address is free again.
+        if (owner === undefined && clash._tag === "EmailTaken") return yield* told
         if (owner === undefined) return yield* clash
         return yield* owner.hasGoogleId ? new GoogleIdTaken() : new EmailTaken()
       })
-    return Effect.catchTags(written, { EmailTaken: tell, GoogleIdTaken: tell })
+    const told: Effect.Effect<A, Unacceptable | DatabaseUnavailable> = Effect.catchTags(written, {
+      EmailTaken: tell,
+      GoogleIdTaken: tell,
+    })
+    return told
   }
 }
