@@ -127,9 +127,14 @@ const patientStream = (
 ): PgClient.PgPoolConfig["stream"] =>
   statementTimeout && (() => ResponseTimeoutSocket.open({ ...connection, ssl }, statementTimeout))
 
-/** Without a bound on waits for locks, one on statements bounds them. */
-const bulkheadOf = ({ maxConnections, lockTimeout, statementTimeout }: DatabaseOptions) =>
-  Bulkhead.make(maxConnections ?? poolSize, lockTimeout ?? statementTimeout ?? Duration.infinity)
+/** A bound on statements is one on waits for locks. */
+const bulkheadOf = (
+  {
+    maxConnections,
+    lockTimeout = Duration.infinity,
+    statementTimeout = Duration.infinity,
+  }: DatabaseOptions,
+) => Bulkhead.make(maxConnections ?? poolSize, Duration.min(lockTimeout, statementTimeout))
 
 /** Where pools of connections to one database come from. */
 export class ConnectionSource extends Context.Service<ConnectionSource, {

@@ -69,8 +69,13 @@ export const lockTimeoutIs = (sql: SqlClient.SqlClient, lockTimeout: string | nu
 /** The same for statements of groups, which leave out what they would have to wait for. */
 export const waitsBriefly = (sql: SqlClient.SqlClient) => lockTimeoutIs(sql, inMilliseconds(brief))
 
+/**
+ * PostgreSQL takes the cancellation by a `lock_timeout` for that of a user (57014) where the statement
+ * has begun to wait for the next lock before it sees it: row locks are two, the queue's and the row's.
+ * One that ran into its `statement_timeout` (57014 as well) has no time left for another turn.
+ */
 const isLockTimeout = (error: unknown): error is DatabaseUnavailable =>
-  error instanceof DatabaseUnavailable && error.code === "55P03"
+  error instanceof DatabaseUnavailable && (error.code === "55P03" || error.code === "57014")
 
 /** Tries a write a turn after the other until `end` (of `performance.now`), and fails as the last did. */
 const inTurns =
