@@ -6,16 +6,21 @@ CREATE TYPE public.auth_provider_enum AS ENUM ('email', 'google');
 
 CREATE TABLE public.login_attempts (
   attempted_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  completed_at timestamp(3) with time zone,
   email text COLLATE "C" NOT NULL,
   failure_reason text,
   id uuid NOT NULL DEFAULT gen_random_uuid(),
   idempotency_fingerprint bytea,
   ip_address inet NOT NULL,
+  pending boolean NOT NULL DEFAULT false,
+  refresh_token_id uuid,
   success boolean NOT NULL,
   user_agent text,
   user_id uuid,
   CONSTRAINT login_attempts_attempted_at_check CHECK (((attempted_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (attempted_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
+  CONSTRAINT login_attempts_completed_at_check CHECK (((completed_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (completed_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
   CONSTRAINT login_attempts_email_check CHECK (((length(email) <= 254) AND (email ~ '^[a-zA-Z0-9.!#$%&''*+/=?^_`{|}~-]+@[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$'::text))),
+  CONSTRAINT login_attempts_pending_check CHECK (((NOT pending) OR ((NOT success) AND (completed_at IS NULL)))),
   CONSTRAINT login_attempts_pkey PRIMARY KEY (id),
   CONSTRAINT login_attempts_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE SET NULL
 );
@@ -51,6 +56,7 @@ CREATE TABLE public.users (
   created_at timestamp(3) with time zone NOT NULL DEFAULT now(),
   email text COLLATE "C" NOT NULL,
   email_verified_at timestamp(3) with time zone,
+  failures_forgiven_at timestamp(3) with time zone,
   full_name text,
   google_id text COLLATE "C",
   id uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -63,6 +69,7 @@ CREATE TABLE public.users (
   CONSTRAINT users_created_at_check CHECK (((created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
   CONSTRAINT users_email_check CHECK (((length(email) <= 254) AND (email ~ '^[a-zA-Z0-9.!#$%&''*+/=?^_`{|}~-]+@[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$'::text))),
   CONSTRAINT users_email_verified_at_check CHECK (((email_verified_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (email_verified_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
+  CONSTRAINT users_failures_forgiven_at_check CHECK (((failures_forgiven_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (failures_forgiven_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
   CONSTRAINT users_pkey PRIMARY KEY (id),
   CONSTRAINT users_updated_at_check CHECK (((updated_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (updated_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
 );
@@ -71,7 +78,17 @@ CREATE INDEX login_attempts_attempted_at_idx ON public.login_attempts USING btre
 
 CREATE INDEX login_attempts_email_idx ON public.login_attempts USING btree (lower(email), attempted_at);
 
+CREATE INDEX login_attempts_email_ip_address_idx ON public.login_attempts USING btree ((((lower(email) || ' '::text) || host(ip_address))), success, attempted_at);
+
 CREATE INDEX login_attempts_ip_address_idx ON public.login_attempts USING btree (ip_address, attempted_at) WHERE (NOT success);
+
+CREATE INDEX login_attempts_ip_prefix_idx ON public.login_attempts USING btree (network(set_masklen(ip_address,
+CASE family(ip_address)
+    WHEN 4 THEN 24
+    ELSE 64
+END)), attempted_at) WHERE (NOT success);
+
+CREATE INDEX login_attempts_success_idx ON public.login_attempts USING btree (lower(email), attempted_at) WHERE success;
 
 CREATE INDEX login_attempts_user_id_idx ON public.login_attempts USING btree (user_id, attempted_at);
 
@@ -88,6 +105,236 @@ CREATE INDEX users_created_at_idx ON public.users USING btree (created_at, id);
 CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
 
 CREATE UNIQUE INDEX users_google_id_key ON public.users USING btree (google_id);
+
+CREATE OR REPLACE FUNCTION public.begin_login_attempts(given json, waits boolean)
+ RETURNS TABLE(place bigint, outcome text, attempt public.login_attempts, owner public.users, known_source boolean, counts jsonb)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+DECLARE
+  keys bigint[];
+  key bigint;
+  item record;
+  wanted record;
+  began timestamptz(3);
+  counted integer;
+  leaves timestamptz;
+  reached jsonb;
+BEGIN
+  SELECT array_agg(DISTINCT lock_key ORDER BY lock_key) INTO keys
+  FROM
+    json_to_recordset(given) AS input (email text, "ipAddress" inet, limits json),
+    json_to_recordset(input.limits) AS limit_of (by text),
+    public.login_counter_lock(limit_of.by, lower(input.email COLLATE "C"), input."ipAddress")
+      AS lock_key;
+  IF keys IS NULL THEN
+    keys := '{}';
+  ELSIF waits THEN
+    FOREACH key IN ARRAY keys LOOP
+      PERFORM pg_advisory_xact_lock(key);
+    END LOOP;
+  ELSE
+    keys := ARRAY(
+      SELECT lock_key FROM unnest(keys) AS lock_key WHERE pg_try_advisory_xact_lock(lock_key)
+    );
+  END IF;
+  began := clock_timestamp();
+
+  FOR item IN
+    SELECT
+      input.ordinality,
+      input.id,
+      input.email,
+      lower(input.email COLLATE "C") AS address,
+      input.host,
+      input.user_agent,
+      input.fingerprint,
+      input.limits
+    FROM
+      ROWS FROM (
+        json_to_recordset(given) AS (
+          id uuid, email text, "ipAddress" inet, "userAgent" text, fingerprint text, limits json
+        )
+      ) WITH ORDINALITY AS input (id, email, host, user_agent, fingerprint, limits, ordinality)
+  LOOP
+    place := item.ordinality;
+    outcome := 'contended';
+    attempt := NULL;
+    owner := NULL;
+    known_source := NULL;
+    counts := '[]';
+    reached := '[]';
+    FOR wanted IN
+      SELECT
+        limit_of.by AS kind,
+        limit_of.failures,
+        limit_of.minutes,
+        public.login_counter_lock(limit_of.by, item.address, item.host) = ANY (keys) AS is_locked
+      FROM json_to_recordset(item.limits) AS limit_of (by text, failures integer, minutes integer)
+    LOOP
+      IF NOT wanted.is_locked THEN
+        counts := NULL;
+        EXIT;
+      END IF;
+      SELECT count(*), min(failure.failed_at) FILTER (WHERE failure.place_of = wanted.failures)
+      INTO counted, leaves
+      FROM (
+        SELECT failed_at, row_number() OVER () AS place_of
+        FROM public.login_failures(
+          wanted.kind,
+          item.address,
+          item.host,
+          began - make_interval(mins => wanted.minutes),
+          wanted.failures + 1000
+        ) AS failed_at
+      ) AS failure;
+      counts := counts || jsonb_build_object(
+        'by', wanted.kind,
+        'minutes', wanted.minutes,
+        'failures', wanted.failures,
+        'count', counted
+      );
+      IF counted >= wanted.failures THEN
+        -- When the failure at the limit's place, from the newest, has left the window.
+        leaves := leaves + make_interval(mins => wanted.minutes);
+        reached := reached || jsonb_build_object(
+          'by', wanted.kind,
+          'failures', wanted.failures,
+          'count', counted,
+          'retryAfter', greatest(1, ceil(extract(epoch FROM leaves - began)))
+        );
+      END IF;
+    END LOOP;
+
+    IF counts IS NULL THEN
+      RETURN NEXT;
+      CONTINUE;
+    END IF;
+    IF reached <> '[]' THEN
+      outcome := 'refused';
+      counts := reached;
+      RETURN NEXT;
+      CONTINUE;
+    END IF;
+
+    SELECT * INTO owner FROM public.users WHERE lower(users.email) = item.address FOR KEY SHARE;
+    known_source := EXISTS (
+      SELECT
+      FROM public.login_attempts AS earlier
+      WHERE
+        earlier.success
+        AND lower(earlier.email) || ' ' || host(earlier.ip_address)
+          = item.address || ' ' || host(item.host)
+    );
+    INSERT INTO public.login_attempts AS begun (
+      id, user_id, email, ip_address, user_agent,
+      success, pending, attempted_at, idempotency_fingerprint
+    ) VALUES (
+      item.id, owner.id, item.email, item.host, item.user_agent,
+      false, true, began, decode(item.fingerprint, 'hex')
+    )
+    ON CONFLICT (id) DO NOTHING
+    RETURNING * INTO attempt;
+    outcome := CASE WHEN attempt.id IS NULL THEN 'exists' ELSE 'begun' END;
+    RETURN NEXT;
+  END LOOP;
+END;
+$function$;
+
+CREATE OR REPLACE FUNCTION public.login_counter_lock(counted_by text, address text, host inet)
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE
+RETURN hashtextextended(((('latchkey '::text || counted_by) || ' '::text) || CASE counted_by WHEN 'email'::text THEN address WHEN 'ipAddress'::text THEN (host)::text WHEN 'ipPrefix'::text THEN (network(set_masklen(host, CASE family(host) WHEN 4 THEN 24 ELSE 64 END)))::text WHEN 'emailAndIpAddress'::text THEN (((host)::text || ' '::text) || address) ELSE NULL::text END), (0)::bigint);
+
+CREATE OR REPLACE FUNCTION public.login_failures(counted_by text, address text, host inet, since timestamp with time zone, most integer, before_time timestamp with time zone DEFAULT 'infinity'::timestamp with time zone, before_id uuid DEFAULT 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+ RETURNS SETOF timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+DECLARE
+  success_time timestamptz := '-infinity';
+  success_id uuid := '00000000-0000-0000-0000-000000000000';
+  forgiven timestamptz;
+BEGIN
+  IF counted_by = 'ipAddress' THEN
+    RETURN QUERY
+      SELECT attempt.attempted_at::timestamptz
+      FROM public.login_attempts AS attempt
+      WHERE
+        NOT attempt.success
+        AND attempt.ip_address = host
+        AND attempt.attempted_at >= since
+        AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
+      ORDER BY attempt.attempted_at DESC
+      LIMIT most;
+    RETURN;
+  ELSIF counted_by = 'ipPrefix' THEN
+    RETURN QUERY
+      SELECT attempt.attempted_at::timestamptz
+      FROM public.login_attempts AS attempt
+      WHERE
+        NOT attempt.success
+        AND network(
+            set_masklen(attempt.ip_address, CASE family(attempt.ip_address) WHEN 4 THEN 24 ELSE 64 END)
+          ) = network(set_masklen(host, CASE family(host) WHEN 4 THEN 24 ELSE 64 END))
+        AND attempt.attempted_at >= since
+        AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
+      ORDER BY attempt.attempted_at DESC
+      LIMIT most;
+    RETURN;
+  END IF;
+
+  SELECT failures_forgiven_at INTO forgiven FROM public.users WHERE lower(users.email) = address;
+
+  IF counted_by = 'email' THEN
+    SELECT attempt.attempted_at, attempt.id INTO success_time, success_id
+    FROM public.login_attempts AS attempt
+    WHERE
+      attempt.success
+      AND lower(attempt.email) = address
+      AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
+    ORDER BY attempt.attempted_at DESC, attempt.id DESC
+    LIMIT 1;
+
+    RETURN QUERY
+      SELECT attempt.attempted_at::timestamptz
+      FROM public.login_attempts AS attempt
+      WHERE
+        NOT attempt.success
+        AND lower(attempt.email) = address
+        AND attempt.attempted_at >= greatest(since, success_time)
+        AND attempt.attempted_at > COALESCE(forgiven, '-infinity')
+        AND (success_id IS NULL OR (attempt.attempted_at, attempt.id) > (success_time, success_id))
+        AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
+      ORDER BY attempt.attempted_at DESC
+      LIMIT most;
+  ELSE
+    SELECT attempt.attempted_at, attempt.id INTO success_time, success_id
+    FROM public.login_attempts AS attempt
+    WHERE
+      attempt.success
+      AND lower(attempt.email) || ' ' || host(attempt.ip_address) = address || ' ' || host(host)
+      AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
+    ORDER BY attempt.attempted_at DESC, attempt.id DESC
+    LIMIT 1;
+
+    RETURN QUERY
+      SELECT attempt.attempted_at::timestamptz
+      FROM public.login_attempts AS attempt
+      WHERE
+        NOT attempt.success
+        AND lower(attempt.email) || ' ' || host(attempt.ip_address) = address || ' ' || host(host)
+        AND attempt.attempted_at >= greatest(since, success_time)
+        AND attempt.attempted_at > COALESCE(forgiven, '-infinity')
+        AND (success_id IS NULL OR (attempt.attempted_at, attempt.id) > (success_time, success_id))
+        AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
+      ORDER BY attempt.attempted_at DESC
+      LIMIT most;
+  END IF;
+END;
+$function$;
 
 CREATE OR REPLACE FUNCTION public.users_revoke_tokens()
  RETURNS trigger
@@ -114,7 +361,13 @@ CREATE OR REPLACE FUNCTION public.users_set_version()
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+DECLARE
+  compared public.users := NEW;
 BEGIN
+  compared.failures_forgiven_at := OLD.failures_forgiven_at;
+  IF compared IS NOT DISTINCT FROM OLD THEN
+    RETURN NEW;
+  END IF;
   NEW.version := greatest(nextval('public.users_version_seq'), OLD.version + 1);
   NEW.updated_at := now();
   RETURN NEW;

@@ -46,7 +46,9 @@ export {
   Version,
   VersionMismatch,
 } from "./domain/User.ts"
+export type { UserCount } from "./repositories/users/countUsers.ts"
 export type { FromGoogle, GoogleAccount } from "./repositories/users/getOrCreateByGoogleId.ts"
+export type { Lookup } from "./repositories/users/lookUpUsers.ts"
 export type { RevokeSessions } from "./repositories/users/updateUser.ts"
 export {
   type Precondition,
@@ -89,8 +91,19 @@ export {
 } from "./domain/Session.ts"
 
 /** Attempts to sign in. */
-export { LoginAttempt, LoginAttemptId } from "./domain/LoginAttempt.ts"
+export {
+  AttemptCompleted,
+  AttemptToBegin,
+  type ExceededLimit,
+  FailureLimit,
+  LoginAttempt,
+  LoginAttemptId,
+  LoginAttemptNotFound,
+  TooManyFailures,
+} from "./domain/LoginAttempt.ts"
+export type { BegunAttempt } from "./repositories/loginAttempts/beginLoginAttempt.ts"
 export { type Origin } from "./repositories/loginAttempts/countLoginFailures.ts"
+export type { CompletedAttempt, Completion } from "./repositories/signIn/completeLoginAttempt.ts"
 export { LoginAttemptRepository } from "./repositories/loginAttempts/LoginAttemptRepository.ts"
 
 /** What any of the repositories may meet or take. */

@@ -51,4 +51,20 @@ layer(TestService)("the guides", (it) => {
       assert.match(String(inactive?.["type"]), /user-inactive$/)
       assert.strictEqual(google?.["authProvider"], "google")
     }), 240_000)
+
+  it.effect("of sign-in does what it says", () =>
+    Effect.gen(function* () {
+      const { answers, stderr } = yield* answersOf("sign-in.md")
+      assert.lengthOf(answers, 6, stderr)
+      const [begun, completed, again, forgiven, ofUser, ofHost] = answers
+      assert.deepInclude(begun, { knownSource: false })
+      assert.deepInclude(begun?.["user"], { email: "alan@example.com" })
+      assert.deepInclude(completed?.["attempt"], { success: true, pending: false })
+      assert.deepInclude(completed?.["refreshToken"], { isValid: true })
+      assert.deepInclude(again, { knownSource: true })
+      assert.isString(forgiven?.["forgivenAt"])
+      const itemsOf = (page: typeof ofUser) => Array.isArray(page?.["items"]) ? page["items"] : []
+      assert.lengthOf(itemsOf(ofUser), 2)
+      assert.lengthOf(itemsOf(ofHost), 1)
+    }), 240_000)
 })

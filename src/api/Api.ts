@@ -25,6 +25,8 @@ User accounts, refresh tokens and login attempts of an authentication service.
   sign). A stored value is found under exactly its percent-encoded form. Token hashes in hexadecimal or
   base64url need no encoding.
 - **Times** are RFC 3339 in UTC with milliseconds; requests may use any offset.
+- **Requests** have an id, in \`X-Request-Id\`: a client's own is taken. No response may be cached
+  (\`Cache-Control: no-store\`); \`If-None-Match\` asks whether a user has changed.
 - **Retries**: after a 503 or a lost connection it is unknown whether a write was done. Send it again
   with its \`Idempotency-Key\`.
 `.trim()

@@ -1,7 +1,7 @@
 /**
  * Routes of refresh tokens.
  */
-import { flow, Schema, SchemaTransformation } from "effect"
+import { flow, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import {
   GraceSeconds,
@@ -19,6 +19,7 @@ import { Authorization, RequiredScope } from "./Authorization.ts"
 import { CommonProblems } from "./CommonProblems.ts"
 import * as Problem from "./problems.ts"
 import {
+  BooleanFromWord,
   idempotencyKey,
   IncludeUser,
   Location,
@@ -33,8 +34,11 @@ import { Revocation } from "./SessionsApi.ts"
 import { UserJson } from "./UsersApi.ts"
 
 /** `isValid` is as of the moment when the row was read, by the database's clock. */
-const TokenJson = Schema.Struct({ ...RefreshToken.json.fields, isValid: Schema.Boolean })
+export const TokenJson = Schema.Struct({ ...RefreshToken.json.fields, isValid: Schema.Boolean })
   .annotate({ identifier: "RefreshToken", description: "A refresh token" })
+
+/** What creates a token, by itself or with the completion of a sign-in. */
+export const NewTokenJson = NewRefreshToken.annotate({ identifier: "NewRefreshToken" })
 
 const withUser = Schema.Struct({ ...TokenJson.fields, user: Schema.optionalKey(UserJson) })
   .annotate({
@@ -50,16 +54,6 @@ const CreatedToken = HttpApiSchema.WithHeaders(
 const RotatedToken = HttpApiSchema.WithHeaders(
   withUser.pipe(HttpApiSchema.status(201)),
   Location,
-)
-
-const BooleanFromWord = Schema.Literals(["true", "false"]).pipe(
-  Schema.decodeTo(
-    Schema.Boolean,
-    SchemaTransformation.transform({
-      decode: (word) => word === "true",
-      encode: (value) => value ? "true" as const : "false" as const,
-    }),
-  ),
 )
 
 const TokensToRevoke = Schema.Struct({
@@ -83,7 +77,7 @@ export class RefreshTokensApi extends HttpApiGroup.make("refreshTokens")
   .add(
     HttpApiEndpoint.post("create", "/v1/refresh-tokens", {
       headers: idempotencyKey(RefreshTokenId),
-      payload: NewRefreshToken.annotate({ identifier: "NewRefreshToken" }),
+      payload: NewTokenJson,
       success: CreatedToken,
       error: [
         Problem.TokenHashTaken,

@@ -3,7 +3,7 @@
  */
 import { flow, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { Email } from "../domain/Email.ts"
+import { Email, EmailPrefix } from "../domain/Email.ts"
 import { RevocationReason, SessionId } from "../domain/Session.ts"
 import { AuthProvider, GoogleId, OnEmailTaken, User, UserId } from "../domain/User.ts"
 import { Admission, LongRunning } from "./Admission.ts"
@@ -11,6 +11,8 @@ import { Authorization, RequiredScope } from "./Authorization.ts"
 import { CommonProblems } from "./CommonProblems.ts"
 import * as Problem from "./problems.ts"
 import {
+  BooleanFromWord,
+  Count,
   ETag,
   idempotencyKey,
   ifMatch,
@@ -31,7 +33,7 @@ const CreatedUser = HttpApiSchema.WithHeaders(UserJson.pipe(HttpApiSchema.status
 })
 
 /** What a password check needs: the only response with a password hash, and its version. */
-const Credentials = Schema.Struct({
+export const Credentials = Schema.Struct({
   userId: UserId,
   email: Schema.String,
   authProvider: AuthProvider,
@@ -72,6 +74,23 @@ const GoogleSignIn = Schema.Struct({
   onEmailTaken: Schema.optionalKey(OnEmailTaken),
 }).annotate({ identifier: "GoogleSignIn", description: "Who signs in with Google" })
 
+const UserCount = Schema.Struct({ count: Count, isExact: Schema.Boolean })
+  .annotate({ identifier: "UserCount", description: "How many users there are" })
+
+const several = <S extends Schema.Top>(schema: S) =>
+  optional(Schema.Array(schema).check(Schema.isMinLength(1), Schema.isMaxLength(500)))
+
+export const UsersToFind = Schema.Struct({
+  ids: several(UserId),
+  emails: several(Email),
+  googleIds: several(GoogleId),
+}).annotate({ identifier: "UsersToFind", description: "Which users to look up" }).check(
+  Schema.makeFilter(({ ids, emails, googleIds }) =>
+    [ids, emails, googleIds].filter((list) => list !== undefined && list !== null).length === 1 ||
+    "Expected one of ids, emails and googleIds"
+  ),
+).annotate({ identifier: "UsersToFind" })
+
 const ById = { id: UserId }
 const ByEmail = { email: Email }
 
@@ -106,14 +125,40 @@ export class UsersApi extends HttpApiGroup.make("users")
       )
       .annotate(RequiredScope, "users:write"),
     HttpApiEndpoint.get("list", "/v1/users", {
-      query: PageQuery,
+      query: { emailPrefix: Schema.optionalKey(EmailPrefix), ...PageQuery },
       success: pageOf("UserPage", UserJson),
     })
       .annotate(OpenApi.Summary, "List users, the oldest first")
       .annotate(
         OpenApi.Description,
-        "In pages. Users that exist throughout are listed exactly once.",
+        "In pages. Users that exist throughout are listed exactly once. With `emailPrefix`, those " +
+          "whose address begins so, whatever its case, in the order of their addresses.",
       )
+      .annotate(RequiredScope, "users:read"),
+    HttpApiEndpoint.get("count", "/v1/users/count", {
+      query: { exact: Schema.optionalKey(BooleanFromWord) },
+      success: UserCount,
+    })
+      .annotate(OpenApi.Summary, "Count users")
+      .annotate(
+        OpenApi.Description,
+        "Above a hundred thousand an estimate of PostgreSQL's, unless `exact=true`: counting reads " +
+          "every user.",
+      )
+      .annotate(RequiredScope, "users:read"),
+    HttpApiEndpoint.post("lookup", "/v1/users/lookup", {
+      payload: UsersToFind,
+      success: Schema.Struct({ users: Schema.Array(UserJson) })
+        .annotate({ identifier: "FoundUsers", description: "Users that were looked up" }),
+      error: Problem.BodyProblems,
+    })
+      .annotate(OpenApi.Summary, "Look up many users at once")
+      .annotate(
+        OpenApi.Description,
+        "By one of `ids`, `emails` and `googleIds`. Each user once, in no order; what is not found is " +
+          "left out. Addresses stay out of URLs, and so out of logs.",
+      )
+      .annotate(OpenApi.Transform, withBodyExample({ emails: ["ada@example.com"] }))
       .annotate(RequiredScope, "users:read"),
     HttpApiEndpoint.get("getById", "/v1/users/:id", {
       params: ById,

@@ -74,7 +74,20 @@ const factsOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(
 /** Headers of problems by status, as the server adds them. */
 const problemHeaders: Readonly<Record<string, JsonObject>> = {
   "401": { "www-authenticate": { required: true, schema: { type: "string" } } },
+  "429": { "retry-after": { required: true, schema: { type: "integer", minimum: 1 } } },
   "503": { "retry-after": { required: true, schema: { type: "integer", minimum: 0 } } },
+}
+
+/** Headers of every response. */
+const answerHeaders: JsonObject = {
+  "x-request-id": { required: true, schema: { type: "string" } },
+}
+
+/** For operations whose response has an entity tag: what a client that has it may ask. */
+const ifNoneMatch: Json = { in: "header", name: "if-none-match", schema: { type: "string" } }
+const notModified: JsonObject = {
+  description: "The client has the user as it is; without a body",
+  headers: { etag: { required: true, schema: { type: "string" } } },
 }
 
 const completeHeaders = (headers: JsonObject): JsonObject =>
@@ -85,10 +98,12 @@ const completeHeaders = (headers: JsonObject): JsonObject =>
   })
 
 const completeResponse = (response: JsonObject, status: string): JsonObject => {
-  const headers = { ...objectAt(response.headers), ...problemHeaders[status] }
-  return Object.keys(headers).length === 0
-    ? response
-    : { ...response, headers: completeHeaders(headers) }
+  const headers = {
+    ...objectAt(response.headers),
+    ...problemHeaders[status],
+    ...answerHeaders,
+  }
+  return { ...response, headers: completeHeaders(headers) }
 }
 
 /** `EmailTaken`, or `EmailTakenOrGoogleIdTaken`: of the problems in a response. */
@@ -117,6 +132,11 @@ const completeParameter = (typed: JsonObject) => (given: Json): Json => {
   return { ...parameter, description, schema: { ...objectAt(known ?? schema), ...meaning } }
 }
 
+/** Whether an operation only reads what has an entity tag. */
+const isConditional = ({ requestBody, responses }: JsonObject): boolean =>
+  requestBody === undefined &&
+  "etag" in objectAt(objectAt(objectAt(responses)["200"]).headers)
+
 /** An operation, whose problems are collected in `responses` and referred to. */
 const completeOperation = (
   operation: JsonObject,
@@ -130,9 +150,13 @@ const completeOperation = (
   }),
   // Not within `security`, where linters know the scopes of OAuth only.
   ...(Option.isSome(scope) ? { "x-required-scope": scope.value } : {}),
-  parameters: arrayAt(operation.parameters).map(completeParameter(query)),
+  parameters: [...arrayAt(operation.parameters), ...isConditional(operation) ? [ifNoneMatch] : []]
+    .map(completeParameter(query)),
   responses: {
-    ...mapValues(objectAt(operation.responses), (given, status) => {
+    ...mapValues({
+      ...objectAt(operation.responses),
+      ...isConditional(operation) ? { "304": notModified } : {},
+    }, (given, status) => {
       const response = completeResponse(objectAt(given), status)
       if (Number(status) < 400) return response
       const name = toResponseName(response)

@@ -166,10 +166,6 @@ export const glossary: Readonly<Record<string, Meaning>> = {
       "of the service",
     examples: ["revoke-session"],
   },
-  "include": {
-    description: "`user`: the response has the token's user as well; needs the scope `users:read`",
-    examples: ["user"],
-  },
   "user": { description: "The token's user, with `include=user`" },
   "reason": {
     description: "Why, as a slug of the caller's: a to z, 0 to 9 and hyphens; latchkey's own are " +
@@ -250,22 +246,89 @@ export const glossary: Readonly<Record<string, Meaning>> = {
   "success": { description: "Whether the attempt succeeded", examples: [false] },
   "failureReason": { description: "Why the attempt failed", examples: ["wrong password"] },
   "attemptedAt": {
-    description: "When the attempt was recorded, by the database's clock",
+    description: "When the attempt was begun or recorded, by the database's clock",
     examples: [instant],
   },
   "count": { description: "How many failed attempts there were, exactly", examples: [3] },
+  "pending": {
+    description: "Whether the attempt was begun and not completed, which counts as a failure",
+    examples: [false],
+  },
+  "attempt": { description: "The login attempt" },
+  "limits": {
+    description: "How many failures there may be before this attempt; at most eight limits",
+  },
+  "TooManyFailuresProblem.limits": { description: "The limits that were reached" },
+  "by": {
+    description:
+      "What failures are counted by: `email`, `ipAddress`, `ipPrefix` (/24 of IPv4, /64 of " +
+      "IPv6) or `emailAndIpAddress`",
+    examples: ["emailAndIpAddress"],
+  },
+  "failures": {
+    description: "With so many failures in the window, no further attempt begins",
+    examples: [5],
+  },
+  "counts": { description: "For each limit, how many failures there were before this attempt" },
+  "retryAfter": {
+    description: "Seconds until there are fewer failures than the limit",
+    examples: [240],
+  },
+  "knownSource": {
+    description:
+      "Whether a login attempt with this e-mail address has succeeded from this IP address " +
+      "before: a lockout that spares such sources cannot be triggered by strangers",
+    examples: [true],
+  },
+  "BegunAttempt.user": {
+    description:
+      "The credentials of the account that has the address, null if there is none; only with " +
+      "`include=credentials`",
+  },
+  "refreshToken": {
+    description: "The refresh token that begins the session, of the attempt's user; null for none",
+  },
+  "forgivenAt": {
+    description:
+      "Failures up to then no longer count for limits by `email` and `emailAndIpAddress`",
+    examples: [instant],
+  },
   "minutes": { description: "Length of the window that ends now, in minutes", examples: [15] },
   "query.email": {
-    description: "Counts failures of this e-mail address, in whatever case",
+    description: "Attempts with this e-mail address, in whatever case",
     examples: ["ada@example.com"],
   },
   "query.ipAddress": {
-    description: "Counts failures from this IP address, in whatever spelling",
+    description: "Attempts from this IP address, in whatever spelling",
     examples: ["192.0.2.1"],
   },
+  "query.include": {
+    description:
+      "What the response has as well: `user`, with a token, needs the scope `users:read`; " +
+      "`credentials`, with a login attempt, the scope `credentials:read`",
+  },
+
+  // Finding users
+  "ids": { description: "Ids of users, at most 500", examples: [[userId]] },
+  "emails": {
+    description: "E-mail addresses in whatever case, at most 500",
+    examples: [["ada@example.com"]],
+  },
+  "googleIds": { description: "Google ids, at most 500", examples: [["110169484474386276334"]] },
+  "users": { description: "Each user once, in no order" },
+  "emailPrefix": {
+    description: "What the address begins with, in whatever case; the list is by address then",
+    examples: ["ada@"],
+  },
+  "UserCount.count": { description: "How many users there are", examples: [1200] },
+  "isExact": {
+    description: "Whether they were counted; otherwise it is PostgreSQL's estimate",
+    examples: [true],
+  },
+  "exact": { description: "`true` counts, however many there are", examples: [true] },
 
   // Lists and maintenance
-  "items": { description: "The rows of this page, the oldest first" },
+  "items": { description: "The rows of this page, in the order of the list" },
   "nextCursor": {
     description: "Continues the list as the query parameter `cursor`; null at its end",
     examples: [null],
@@ -316,6 +379,16 @@ export const glossary: Readonly<Record<string, Meaning>> = {
     description: "Entity tags: the change is made only if the user has one of them, and is 412 " +
       "otherwise (RFC 9110, 13.1.1)",
     examples: ['"42"'],
+  },
+  "if-none-match": {
+    description: "Entity tags: 304 without a body if the user has one of them (RFC 9110, 13.1.2)",
+    examples: ['"42"'],
+  },
+  "x-request-id": {
+    description:
+      "The id of the request: the client's `X-Request-Id` if it is at most 128 visible ASCII " +
+      "characters, otherwise a new one",
+    examples: ["3f0c7d1e-4b5a-4c6d-8e7f-9a0b1c2d3e4f"],
   },
   "location": { description: "Path of the row that was created" },
   "etag": {

@@ -3,6 +3,7 @@
  */
 import { Schema, Struct } from "effect"
 import { HttpApiError } from "effect/http-api"
+import { ExceededLimit } from "../domain/LoginAttempt.ts"
 import { sessionState } from "../domain/Session.ts"
 
 /** What the `type` of every problem begins with. */
@@ -56,6 +57,11 @@ export class RefreshTokenNotFound extends HttpApiError.Problem<RefreshTokenNotFo
 export class SessionNotFound extends HttpApiError.Problem<SessionNotFound>()(
   "SessionNotFound",
   { type: `${problemBase}session-not-found`, status: 404, title: "Session not found" },
+) {}
+
+export class LoginAttemptNotFound extends HttpApiError.Problem<LoginAttemptNotFound>()(
+  "LoginAttemptNotFound",
+  { type: `${problemBase}login-attempt-not-found`, status: 404, title: "Login attempt not found" },
 ) {}
 
 export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
@@ -113,6 +119,11 @@ export class RefreshTokenExpired extends HttpApiError.Problem<RefreshTokenExpire
   sessionState,
 ) {}
 
+export class AttemptCompleted extends HttpApiError.Problem<AttemptCompleted>()(
+  "AttemptCompleted",
+  { type: `${problemBase}attempt-completed`, status: 409, title: "Login attempt completed before" },
+) {}
+
 export class PreconditionFailed extends HttpApiError.Problem<PreconditionFailed>()(
   "PreconditionFailed",
   {
@@ -153,6 +164,16 @@ export class CredentialsMissing extends HttpApiError.Problem<CredentialsMissing>
 export class IdempotencyKeyReused extends HttpApiError.Problem<IdempotencyKeyReused>()(
   "IdempotencyKeyReused",
   { type: `${problemBase}idempotency-key-reused`, status: 422, title: "Idempotency key reused" },
+) {}
+
+export class TooManyFailures extends HttpApiError.Problem<TooManyFailures>()(
+  "TooManyFailures",
+  {
+    type: `${problemBase}too-many-failures`,
+    status: 429,
+    title: "Too many failed login attempts",
+  },
+  { limits: Schema.Array(ExceededLimit) },
 ) {}
 
 export class HeadersTooLarge extends HttpApiError.Problem<HeadersTooLarge>()(

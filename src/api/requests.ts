@@ -23,6 +23,17 @@ const wholeNumber = ({ maximum, fallback }: {
     `${fallback}`,
   )
 
+/** `true` or `false` in a query. */
+export const BooleanFromWord = Schema.Literals(["true", "false"]).pipe(
+  Schema.decodeTo(
+    Schema.Boolean,
+    SchemaTransformation.transform({
+      decode: (word) => word === "true",
+      encode: (value) => value ? "true" as const : "false" as const,
+    }),
+  ),
+)
+
 /** How a list is read: part by part. */
 export const PageQuery = {
   limit: wholeNumber({ maximum: 100, fallback: 50 }),
@@ -60,6 +71,10 @@ export const olderThanDays = (name: string, days: number) =>
       days,
     ),
   }).annotate({ identifier: name, description: "What to delete" })
+
+/** The body of an action that takes nothing: `{}`, or no body at all. */
+export const NoProperties = Schema.Record(Schema.String, Schema.Never)
+  .annotate({ identifier: "NoProperties", description: "Nothing: `{}`, or no body at all" })
 
 /** For `OpenApi.Transform`: no body at all is `{}`, where every property is optional. */
 export const withOptionalBody = (operation: Record<string, unknown>) => ({

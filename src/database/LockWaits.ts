@@ -66,6 +66,15 @@ export const lockTimeoutIs = (sql: SqlClient.SqlClient, lockTimeout: string | nu
     )
   ) IS NOT NULL`
 
+/**
+ * Makes a first statement for transactions of several writes: each of them waits for locks as the
+ * transaction does, also those that are written to wait as the session does.
+ */
+export const makeBoundTransaction = (sql: SqlClient.SqlClient) => {
+  const bound = bounded(({ lockTimeout }) => sql`SELECT ${lockTimeoutIs(sql, lockTimeout)}`)
+  return bound({})
+}
+
 /** The same for statements of groups, which leave out what they would have to wait for. */
 export const waitsBriefly = (sql: SqlClient.SqlClient) => lockTimeoutIs(sql, inMilliseconds(brief))
 
@@ -97,6 +106,13 @@ const inTurns =
           performance.now() < end ? inTurns(bulkhead, key, end, error)(write) : Effect.fail(error),
       ),
     )
+
+/** Makes a function that has a write wait for locks for one turn, with a permit. */
+export const makeWaitOneTurn = Effect.map(
+  Bulkhead,
+  (bulkhead) => (key: string) => <A, E, R>(write: Effect.Effect<A, E, R>) =>
+    bulkhead.lockWaits.withPermit(key)(withLockTimeout(turn)(write)),
+)
 
 /**
  * Makes a function for writes that may have to wait for a lock: after a brief `first` try they take

@@ -3,6 +3,7 @@
  * compared in lower case. The database has the same rule as `users_email_check`.
  */
 import { Schema } from "effect"
+import { boundedText } from "../schema/Text.ts"
 
 // https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address
 const pattern =
@@ -17,3 +18,6 @@ export const Email = Schema.String.check(
   Schema.isPattern(pattern, { expected: "an e-mail address in ASCII, without blanks" }),
 ).pipe(Schema.brand("Email"))
 export type Email = typeof Email.Type
+
+/** What addresses may begin with. */
+export const EmailPrefix = boundedText(254)

@@ -95,6 +95,13 @@ export const grant = Effect.fn("Grant.grant")(function* (role: string) {
       ON public.users, public.refresh_tokens, public.login_attempts
       TO ${sql(role)}`
     yield* sql`GRANT USAGE ON SEQUENCE public.users_version_seq TO ${sql(role)}`
+    // Everybody may, unless that was revoked.
+    yield* sql`
+      GRANT EXECUTE ON FUNCTION
+        public.begin_login_attempts(json, boolean),
+        public.login_counter_lock(text, text, inet),
+        public.login_failures(text, text, inet, timestamptz, integer, timestamptz, uuid)
+      TO ${sql(role)}`
     yield* sql`
       GRANT SELECT ON public.latchkey_migrations, public.effect_sql_migrations TO ${sql(role)}`
   }))

@@ -31,6 +31,14 @@ type Computed<Property extends string> = Readonly<
   >
 >
 
+/** The columns in a row that were given names with a prefix by `aliases`, without it. */
+export const columnsIn = (row: object, prefix: string) =>
+  Object.fromEntries(
+    Object.entries(row)
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, value]) => [name.slice(prefix.length), value]),
+  )
+
 /** `fullName` is the column `full_name`. */
 const columnName = (property: string) =>
   property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)

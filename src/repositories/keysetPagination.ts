@@ -7,6 +7,12 @@ export const startAfter = (after: Place | undefined) => ({
   id: after === undefined ? "00000000-0000-0000-0000-000000000000" : after.id,
 })
 
+/** Where a list of the newest first begins: after every row. */
+export const startBefore = (after: Place | undefined) => ({
+  createdAt: after === undefined ? "infinity" : DateTime.formatIso(after.createdAt),
+  id: after === undefined ? "ffffffff-ffff-ffff-ffff-ffffffffffff" : after.id,
+})
+
 /**
  * Makes a page of the rows of a query that asked for one row more than the page holds. `placeOf` tells
  * what the rows are ordered by.

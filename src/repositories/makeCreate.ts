@@ -20,7 +20,7 @@ import { nullable } from "../schema/nullable.ts"
  * property and the spelling of an id make no difference. Properties that were `added` since rows have
  * fingerprints are left out where they are null: a retry that comes after an upgrade is the same request.
  */
-const fingerprintOf = (
+export const fingerprintOf = (
   operation: string,
   values: object,
   added: ReadonlySet<string>,

@@ -14,3 +14,6 @@ export const usersTable = describeTable("users", User, {
   updatedAt: {},
   version: { output: "version::text" },
 })
+
+/** What a user's columns are called in a row that has others as well; see `aliases`. */
+export const userPrefix = "user."

@@ -75,16 +75,24 @@ export const makeRoutes = (fast: ReadonlyArray<FastRoute>): Routes => {
   const router = FindMyWay.make<Route>(routerConfig)
   for (const route of routes) router.on(route.method, `/${route.path.slice(1)}`, route)
   const methods = [...new Set(routes.map(({ method }) => method))]
+  // A path without parameters is only what it says: its other methods are not those of `/v1/users/:id`.
+  const named = new Set(routes.map(({ path }) => path).filter((path) => !path.includes(":")))
+
+  const findRoute = (method: string, target: string) => {
+    const found = router.find(method, target)
+    const [path = ""] = target.split("?")
+    return found !== undefined && found.handler.path !== path && named.has(path) ? undefined : found
+  }
 
   return {
     match: makeRouteTable(routes.map((route) => ({ ...route, route }))),
     find: (method, target) => {
       // HEAD goes wherever GET goes.
-      const found = router.find(method === "HEAD" ? "GET" : method, target)
+      const found = findRoute(method === "HEAD" ? "GET" : method, target)
       return found && { route: found.handler, parameters: undefined }
     },
     methodsAt: (target) => {
-      const found = methods.filter((method) => router.find(method, target) !== undefined)
+      const found = methods.filter((method) => findRoute(method, target) !== undefined)
       return (found.includes("GET") ? [...found, "HEAD"] : found).sort()
     },
   }

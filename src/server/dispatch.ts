@@ -3,6 +3,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import { ExpectationFailed } from "../api/problems.ts"
+import { setAnswerHeaders } from "./answerHeaders.ts"
 import type { FastPath } from "./fastPath/FastPath.ts"
 import { type Gate, isAnswer } from "./gate.ts"
 import type { Connections } from "./listener/Connections.ts"
@@ -39,6 +40,7 @@ export const dispatch = (server: Server, handling: Handling) => {
 
   const handle = (request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean) => {
     if (!connections.begin(response)) return
+    setAnswerHeaders(request, response)
     const passed = gate(request)
     if (isAnswer(passed)) return refuse(request, response, passed)
     if (awaitsContinue) response.writeContinue()
@@ -49,6 +51,8 @@ export const dispatch = (server: Server, handling: Handling) => {
   server.on("request", (request, response) => handle(request, response, false))
   server.on("checkContinue", (request, response) => handle(request, response, true))
   server.on("checkExpectation", (request, response) => {
-    if (connections.begin(response)) refuse(request, response, expectationFailed)
+    if (!connections.begin(response)) return
+    setAnswerHeaders(request, response)
+    refuse(request, response, expectationFailed)
   })
 }

@@ -74,6 +74,8 @@ const keywords: Readonly<Record<string, Check>> = {
     Object.keys(value).every((name) => Object.hasOwn(objectAt(properties), name)),
   items: (value, schema, _, document) =>
     !Array.isArray(value) || value.every((item) => matches(document, objectAt(schema), item)),
+  minItems: (value, length) => !Array.isArray(value) || value.length >= Number(length),
+  maxItems: (value, length) => !Array.isArray(value) || value.length <= Number(length),
   minLength: ofStrings((value, length) => [...value].length >= Number(length)),
   maxLength: ofStrings((value, length) => [...value].length <= Number(length)),
   pattern: ofStrings((value, pattern) => new RegExp(String(pattern), "u").test(value)),

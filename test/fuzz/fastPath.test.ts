@@ -32,8 +32,11 @@ const populate = Effect.gen(function* () {
     FROM jsonb_to_recordset(${JSON.stringify(existing.tokens)}::jsonb)
       AS given (id uuid, "userId" uuid, "tokenHash" text)`
   yield* sql`
-    INSERT INTO login_attempts (user_id, email, ip_address, success, attempted_at)
-    SELECT id, email, '192.0.2.1', false, now() - interval '5 minutes' FROM users`
+    INSERT INTO login_attempts (id, user_id, email, ip_address, success, pending, attempted_at)
+    SELECT
+      id, id, email, '192.0.2.1', false, true,
+      now() - interval '5 minutes' - row_number() OVER (ORDER BY id) * interval '1 second'
+    FROM users`
 })
 
 /** Requests of one operation: as they should be, wrong in what they say, odd in how they say it. */
@@ -52,7 +55,7 @@ const isKnown = (id: string) => /0000-4000-8000-00000000\d*f$|^f{8}-/.test(id)
 
 /** Times that the database's clock has set. */
 const times =
-  /"(createdAt|updatedAt|revokedAt|attemptedAt|signedInAt|refreshedAt|emailVerifiedAt)":"[^"]*"/g
+  /"(createdAt|updatedAt|revokedAt|attemptedAt|signedInAt|refreshedAt|emailVerifiedAt|forgivenAt)":"[^"]*"/g
 
 /** All of an answer but what two services cannot have alike: ids and times of rows they made. */
 const comparable = ({ status, headers: { date: _, ...headers }, text }: Answer) => {

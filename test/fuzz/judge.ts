@@ -108,25 +108,33 @@ const sentObject = ({ body }: Request): JsonObject => objectAt(Option.getOrUndef
 const isGiven = (value: Json | undefined) => value !== undefined && value !== null
 
 /** Whether a token to be stored, or its session, would have ended already. */
-const isExpired = (request: Request) => {
-  const { expiresAt, sessionExpiresAt } = sentObject(request)
-  return [expiresAt, sessionExpiresAt].some((time) => Date.parse(String(time)) <= Date.now())
-}
+const isExpired = ({ expiresAt, sessionExpiresAt }: JsonObject) =>
+  [expiresAt, sessionExpiresAt].some((time) => Date.parse(String(time)) <= Date.now())
+
+const isRefusedToken = (token: JsonObject) =>
+  isExpired(token) || (isGiven(token.onLimit) && !isGiven(token.maxSessions))
 
 /**
- * What no schema of the document says: a count of nothing, a rotation onto itself, a past time, what to
- * do on no limit, a session of an inactive user that goes on.
+ * What no schema of the document says: a count or a list of nothing, a rotation onto itself, a past time,
+ * what to do on no limit, a session of an inactive user that goes on or of a failed attempt, a look-up
+ * by several properties.
  */
 const isRefusedByMeaning = (request: Request) => {
   const { id, path, query } = request
   const sent = sentObject(request)
   switch (id) {
     case "loginAttempts.countByOrigin":
+    case "loginAttempts.list":
       return !query.some(([name]) => name === "email" || name === "ipAddress")
+    case "loginAttempts.complete":
+      return isGiven(sent.refreshToken) &&
+        (sent.success !== true || isRefusedToken(objectAt(sent.refreshToken)))
     case "refreshTokens.create":
-      return isExpired(request) || (isGiven(sent.onLimit) && !isGiven(sent.maxSessions))
+      return isRefusedToken(sent)
     case "refreshTokens.rotate":
-      return isExpired(request) || sent.tokenHash === decodeURIComponent(path.tokenHash ?? "")
+      return isExpired(sent) || sent.tokenHash === decodeURIComponent(path.tokenHash ?? "")
+    case "users.lookup":
+      return Object.values(sent).filter(isGiven).length !== 1
     case "users.update":
       return sent.isActive === false && isGiven(objectAt(sent.revokeSessions).exceptSessionId)
     default:
@@ -156,7 +164,7 @@ export const complaints = (
   if (status === 400 && !request.isTouched && !isRefusedByMeaning(request)) {
     found.push("the request should not have been refused")
   }
-  if (status === 201 && operation.id === "refreshTokens.create" && isExpired(request)) {
+  if (status === 201 && operation.id === "refreshTokens.create" && isExpired(sentObject(request))) {
     found.push("a token was created that had expired")
   }
   const missing = documented.requiredHeaders.filter((name) => headers[name] === undefined)

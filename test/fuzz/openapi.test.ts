@@ -40,9 +40,10 @@ const requestsOf = (document: JsonObject, operation: DocumentedOperation) => {
   return anyOf(valid, Arbitrary.flatMap(valid, (request) => touched(operation, request)))
 }
 
-/** Accounts and live tokens under some of the values that requests are made of. */
+/** Accounts, live tokens and attempts that have begun under some of the values that requests are made of. */
 const populate = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
+  yield* sql`DELETE FROM login_attempts`
   yield* sql`DELETE FROM users`
   yield* sql`
     INSERT INTO users (id, email, google_id, auth_provider, password_hash)
@@ -54,6 +55,9 @@ const populate = Effect.gen(function* () {
     SELECT id, "userId", "tokenHash", now() + interval '1 day'
     FROM jsonb_to_recordset(${JSON.stringify(existing.tokens)}::jsonb)
       AS given (id uuid, "userId" uuid, "tokenHash" text)`
+  yield* sql`
+    INSERT INTO login_attempts (id, user_id, email, ip_address, success, pending)
+    SELECT id, id, email, '192.0.2.1', false, true FROM users`
 })
 
 layer(TestService, { excludeTestServices: true })("the OpenAPI document", (it) => {

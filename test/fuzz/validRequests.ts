@@ -64,6 +64,7 @@ const examples: Readonly<Record<string, ReadonlyArray<string>>> = {
   "userVersion": ["1", "2", "3", "0", "x".repeat(64)],
   "ipAddress": ["192.0.2.1", "2001:DB8:0::1", "::ffff:192.0.2.1"],
   "if-match": ["*", `"1"`, `W/"1", "2"`],
+  "if-none-match": ["*", `"1"`, `W/"1", "2"`],
 }
 
 const instants = [
@@ -116,9 +117,26 @@ const valid = (
       return examples[name] === undefined ? validString(schema) : oneOf<Json>(...examples[name])
     case "object":
       return validObject(document, schema)
+    case "array":
+      return validArray(document, schema, name)
     default:
       throw new Error(`Nothing generates values of type ${schema.type}`)
   }
+}
+
+/** A few values at most, up to the limit once in a while. */
+const validArray = (
+  document: JsonObject,
+  schema: JsonObject,
+  name: string,
+): Arbitrary.Arbitrary<ReadonlyArray<Json>> => {
+  const item = valid(document, objectAt(schema.items), name.replace(/s$/, ""))
+  const [least, most] = [Number(schema.minItems ?? 0), Number(schema.maxItems)]
+  return Arbitrary.map(
+    Arbitrary.all({ first: item, second: item, length: anyOf(between(least, 3), oneOf(most)) }),
+    ({ first, second, length }) =>
+      Array.from({ length }, (_, index) => index % 2 === 0 ? first : second),
+  )
 }
 
 const validObject = (document: JsonObject, schema: JsonObject): Arbitrary.Arbitrary<JsonObject> => {

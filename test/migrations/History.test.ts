@@ -18,6 +18,7 @@ import { RefreshTokenRepository } from "../../src/repositories/refreshTokens/Ref
 import { UserRepository } from "../../src/repositories/users/UserRepository.ts"
 import {
   aGoogleUser,
+  anAttemptToBegin,
   anIpAddress,
   aSuccessor,
   aToken,
@@ -85,12 +86,34 @@ const reason =
 const verified = `
   UPDATE users SET email_verified_at = '2026-01-01Z' WHERE email = 'Ada@example.com'`
 
+/** A failure that was forgiven, one that is pending, and one that was completed. */
+const begun = `
+  WITH ada AS (
+    UPDATE users SET failures_forgiven_at = now() - interval '1 minute'
+    WHERE email = 'Ada@example.com'
+    RETURNING id
+  )
+  INSERT INTO login_attempts (user_id, email, ip_address, success, pending, completed_at, attempted_at)
+  SELECT
+    CASE WHEN NOT pending THEN NULL::uuid END, 'ada@example.com', '192.0.2.9', false, pending,
+    completed_at, attempted_at
+  FROM (
+    VALUES
+      (false, NULL::timestamptz, now() - interval '2 minutes'),
+      (true, NULL, now() - interval '30 seconds'),
+      (false, now(), now() - interval '20 seconds')
+  ) AS attempts (pending, completed_at, attempted_at)`
+
 /** What a version writes, and what is read of it beyond what `readBack` reads. */
 interface Kit {
   readonly statements: ReadonlyArray<string>
   readonly emailVerifiedAt: DateTime.Utc | null
   readonly revokedReason: string | null
-  readonly alsoRead: Effect.Effect<unknown, unknown, RefreshTokenRepository | UserRepository>
+  readonly alsoRead: Effect.Effect<
+    unknown,
+    unknown,
+    RefreshTokenRepository | UserRepository | LoginAttemptRepository
+  >
 }
 
 const tokenOf = (hash: string) =>
@@ -139,6 +162,20 @@ const sessionIsRead = Effect.gen(function* () {
   assert.strictEqual(yield* tokens.revokeSession(userId, firstId), 2)
 })
 
+const attemptsAreRead = Effect.gen(function* () {
+  const attempts = yield* LoginAttemptRepository
+  const email = Email.make("ada@example.com")
+  const limits = [{ by: "email", failures: 100, minutes: 15 }] as const
+  const { counts, attempt } = yield* attempts.begin(anAttemptToBegin({ email, limits }))
+  // The initial one is younger than what was forgiven.
+  assert.strictEqual(counts[0]?.count, 3)
+  const { items } = yield* attempts.listFrom({ email }, { limit: 10 })
+  assert.lengthOf(items.filter(({ pending }) => pending), 2)
+  const verdict = { success: true, failureReason: null, refreshToken: null }
+  const completed = yield* attempts.complete(attempt.id, verdict)
+  assert.isFalse(completed.attempt.pending)
+})
+
 /** Of the versions that knew of no sessions. */
 const kitBeforeSessions = (...statements: ReadonlyArray<string>): Kit => ({
   statements: [initial, ofInactive, ...statements],
@@ -158,6 +195,12 @@ const kits: Readonly<Record<number, Kit>> = {
     emailVerifiedAt: DateTime.makeUnsafe("2026-01-01T00:00:00Z"),
     revokedReason: "device-lost",
     alsoRead: sessionIsRead,
+  },
+  6: {
+    statements: [initial, session, reason, verified, begun],
+    emailVerifiedAt: DateTime.makeUnsafe("2026-01-01T00:00:00Z"),
+    revokedReason: "device-lost",
+    alsoRead: Effect.andThen(sessionIsRead, attemptsAreRead),
   },
 }
 

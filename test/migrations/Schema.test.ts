@@ -69,6 +69,7 @@ layer(TestDatabase.layerClient)("the schema that the migrations make", (it) => {
         "idempotency_fingerprint bytea null -",
         "version bigint not null nextval('users_version_seq'::regclass)",
         "email_verified_at timestamp(3) with time zone null -",
+        "failures_forgiven_at timestamp(3) with time zone null -",
       ])
       const constraints = yield* constraintsOf("users")
       assert.deepStrictEqual(constraints.map((constraint) => constraint.split(" ")[0]), [
@@ -76,6 +77,7 @@ layer(TestDatabase.layerClient)("the schema that the migrations make", (it) => {
         "users_created_at_check",
         "users_email_check",
         "users_email_verified_at_check",
+        "users_failures_forgiven_at_check",
         "users_pkey",
         "users_updated_at_check",
       ])
@@ -154,23 +156,34 @@ layer(TestDatabase.layerClient)("the schema that the migrations make", (it) => {
         "failure_reason text null -",
         "attempted_at timestamp(3) with time zone not null now()",
         "idempotency_fingerprint bytea null -",
+        "pending boolean not null false",
+        "completed_at timestamp(3) with time zone null -",
+        "refresh_token_id uuid null -",
       ])
       const constraints = yield* constraintsOf("login_attempts")
       assert.deepStrictEqual(constraints.map((constraint) => constraint.split(" ")[0]), [
         "login_attempts_attempted_at_check",
+        "login_attempts_completed_at_check",
         "login_attempts_email_check",
+        "login_attempts_pending_check",
         "login_attempts_pkey",
         "login_attempts_user_id_fkey",
       ])
       assert.strictEqual(
-        constraints[3],
+        constraints[5],
         "login_attempts_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL",
       )
       assert.deepStrictEqual(yield* indexesOf("login_attempts"), [
         "CREATElogin_attempts_attempted_at_idx btree (attempted_at)",
         "CREATElogin_attempts_email_idx btree (lower(email), attempted_at)",
+        "CREATElogin_attempts_email_ip_address_idx btree " +
+        "((((lower(email) || ' '::text) || host(ip_address))), success, attempted_at)",
         "CREATElogin_attempts_ip_address_idx btree (ip_address, attempted_at) WHERE (NOT success)",
+        "CREATElogin_attempts_ip_prefix_idx btree (network(set_masklen(ip_address,\nCASE " +
+        "family(ip_address)\n    WHEN 4 THEN 24\n    ELSE 64\nEND)), attempted_at) " +
+        "WHERE (NOT success)",
         "CREATE UNIQUElogin_attempts_pkey btree (id)",
+        "CREATElogin_attempts_success_idx btree (lower(email), attempted_at) WHERE success",
         "CREATElogin_attempts_user_id_idx btree (user_id, attempted_at)",
       ])
     }))

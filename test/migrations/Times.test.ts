@@ -23,7 +23,9 @@ const columns = [
   ["refresh_tokens", "signed_in_at"],
   ["refresh_tokens", "session_expires_at"],
   ["refresh_tokens", "expires_at"],
+  ["users", "failures_forgiven_at"],
   ["login_attempts", "attempted_at"],
+  ["login_attempts", "completed_at"],
 ] as const
 
 const unreadable = ["infinity", "-infinity", "4000-01-01 00:00:00+00 BC", "20000-01-01 00:00:00+00"]

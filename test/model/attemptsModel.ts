@@ -16,7 +16,10 @@ import { sameEmail } from "./usersModel.ts"
 
 type Of<Tag extends Operation["_tag"]> = Extract<Operation, { readonly _tag: Tag }>
 
-const attemptJson = ({ fingerprint: _, ...attempt }: AttemptRow) => attempt
+const attemptJson = ({ fingerprint: _, ...attempt }: AttemptRow) => ({
+  ...attempt,
+  pending: false,
+})
 
 export const createAttempt = (
   tables: Tables,

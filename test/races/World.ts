@@ -35,6 +35,8 @@ export interface World {
   readonly heir: Account | null
   /** In the order in which their sessions began. */
   readonly tokens: ReadonlyArray<Token>
+  /** How the attempt stands that `complete` is about; `pending` or `succeeded`. */
+  readonly attempt: string
 }
 
 export const live = "live"
@@ -54,8 +56,9 @@ export const describeAccount = (
   ].join(", ")
 
 /** The same text for worlds that are the same. */
-export const describeWorld = ({ account, heir, tokens }: World) =>
+export const describeWorld = ({ account, heir, tokens, attempt }: World) =>
   [
+    `attempt ${attempt}`,
     account === null ? "deleted" : describeAccount(account),
     ...heir === null ? [] : [`heir: ${describeAccount(heir)}`],
     ...tokens.map(({ name, session, status, siblings }) =>

@@ -1,13 +1,22 @@
 /**
  * Users that pairs of operations are about: how they are made, and how their end state is read.
  */
+import { assert } from "@effect/vitest"
 import { Effect, Option, Redacted, Schema } from "effect"
 import type { SqlClient } from "effect/sql"
+import type { LoginAttemptId } from "../../src/domain/LoginAttempt.ts"
 import type { RefreshToken, TokenHash } from "../../src/domain/RefreshToken.ts"
 import { type GoogleId, User } from "../../src/domain/User.ts"
 import { atOnce } from "../support/atOnce.ts"
 import type { Service } from "../support/elsewhere.ts"
-import { aGoogleId, aSuccessor, aToken, aTokenHash, aUser } from "../support/factories.ts"
+import {
+  aGoogleId,
+  anAttemptToBegin,
+  aSuccessor,
+  aToken,
+  aTokenHash,
+  aUser,
+} from "../support/factories.ts"
 import type { Observed, Pair } from "./judge.ts"
 import type { Call, Operation } from "./step.ts"
 import { type Account, live, revoked, rotatedTo, type TokenName, type World } from "./World.ts"
@@ -21,6 +30,8 @@ export interface Fixture {
   /** The hashes of these, and of what the operations add. */
   readonly hashes: Readonly<Record<TokenName, TokenHash>>
   readonly googleIds: Readonly<Record<1 | 2, GoogleId>>
+  /** A sign-in of the user that has begun. */
+  readonly attempt: LoginAttemptId
   readonly before: World
 }
 
@@ -117,7 +128,7 @@ const worldBefore = (user: User, tokens: Fixture["tokens"]): World => {
   const names = (["first", "second", "sibling", "other"] as const).filter((name) =>
     tokens.has(name)
   )
-  return { account: accountOf(user), heir: null, tokens: names.map(token) }
+  return { account: accountOf(user), heir: null, tokens: names.map(token), attempt: "pending" }
 }
 
 /** Makes so many users for a pair. */
@@ -132,6 +143,9 @@ export const prepare = Effect.fnUntraced(function* (
     Array.from({ length: count }, () => service.users.create(aUser())),
   )
   const tokens = yield* addTokens(service, sql, pair, variant, users)
+  const begun = yield* atOnce(
+    users.map(({ email }) => service.attempts.begin(anAttemptToBegin({ email }))),
+  )
   return users.map((user, index): Fixture => {
     const had = tokens[index] ?? new Map<TokenName, RefreshToken>()
     const hash = (name: TokenName) => had.get(name)?.tokenHash ?? aTokenHash()
@@ -150,6 +164,7 @@ export const prepare = Effect.fnUntraced(function* (
         "by 2": aTokenHash(),
       },
       googleIds,
+      attempt: begun[index]?.attempt.id ?? assert.fail("An attempt for each user"),
       before: worldBefore(user, had),
     }
   })
@@ -177,6 +192,13 @@ const TokenRow = Schema.Struct({
   revokedReason: Schema.NullOr(Schema.String),
 })
 export type TokenRow = typeof TokenRow.Type
+
+const AttemptRow = Schema.Struct({
+  id: Schema.String,
+  success: Schema.Boolean,
+  pending: Schema.Boolean,
+  hasToken: Schema.Boolean,
+})
 
 const readAccounts = (sql: SqlClient.SqlClient, fixtures: ReadonlyArray<Fixture>) =>
   sql`
@@ -210,6 +232,14 @@ const readTokens = (sql: SqlClient.SqlClient, fixtures: ReadonlyArray<Fixture>) 
     Effect.flatMap(Schema.decodeUnknownEffect(Schema.Array(TokenRow))),
   )
 
+const readAttempts = (sql: SqlClient.SqlClient, fixtures: ReadonlyArray<Fixture>) =>
+  sql`
+    SELECT id, success, pending, refresh_token_id IS NOT NULL AS "hasToken"
+    FROM login_attempts
+    WHERE id = ANY(${fixtures.map(({ attempt }) => attempt)}::uuid[])`.pipe(
+    Effect.flatMap(Schema.decodeUnknownEffect(Schema.Array(AttemptRow))),
+  )
+
 /** A token that was rotated has a successor and no reason; one that was revoked has a reason. */
 const statusOf = (row: TokenRow, nameOf: (id: string) => string) => {
   if (row.successorId !== null) {
@@ -227,6 +257,11 @@ const nameIn = ({ hashes }: Fixture, hash: string): TokenName => {
   return (names[0] ?? hash) as TokenName // a key of `hashes`
 }
 
+const attemptStatus = ({ success, pending, hasToken }: typeof AttemptRow.Type) => {
+  if (pending) return success || hasToken ? "pending, with what it may not have" : "pending"
+  return success && hasToken ? "succeeded" : "completed, without what it was asked for"
+}
+
 export interface EndState extends Omit<Observed, "answers"> {
   readonly rows: ReadonlyArray<TokenRow>
 }
@@ -238,6 +273,7 @@ export const readEndStates = Effect.fnUntraced(function* (
 ) {
   const accounts = yield* readAccounts(sql, fixtures)
   const tokens = yield* readTokens(sql, fixtures)
+  const attempts = yield* readAttempts(sql, fixtures)
   return fixtures.map((fixture): EndState => {
     const { user } = fixture
     const rows = tokens.filter(({ userId }) => userId === user.id)
@@ -263,6 +299,10 @@ export const readEndStates = Effect.fnUntraced(function* (
           status: statusOf(row, nameOf),
           siblings: row.siblingIds.map(nameOf),
         })),
+        attempt: Option.match(
+          Option.fromUndefinedOr(attempts.find(({ id }) => id === fixture.attempt)),
+          { onSome: attemptStatus, onNone: () => "gone" },
+        ),
       },
       createdAt: timesOf(({ createdAt }) => createdAt),
       revokedAt: timesOf(({ revokedAt }) => revokedAt),

@@ -111,6 +111,21 @@ const performs: Readonly<Record<Operation, Perform>> = {
       }),
       (answer) => answer.isNew ? "new" : describeUser(answer.user),
     ),
+  complete: ({ service: { attempts } }, fixture, call) => {
+    const { attempt, user } = fixture
+    const token = aToken(user.id, {
+      userVersion: user.version,
+      tokenHash: hashOf(fixture, call),
+    })
+    return Effect.map(
+      attempts.complete(attempt, { success: true, failureReason: null, refreshToken: token }),
+      ({ attempt: completed, refreshToken }) =>
+        completed.success && !completed.pending && Option.isSome(refreshToken) &&
+          isAsked(fixture, call, refreshToken.value)
+          ? "created"
+          : "another answer",
+    )
+  },
 }
 
 /** An error as callers tell it from others. */

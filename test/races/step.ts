@@ -29,6 +29,7 @@ export const operations = [
   "password",
   "versioned",
   "google",
+  "complete",
 ] as const
 export type Operation = typeof operations[number]
 
@@ -83,7 +84,7 @@ const beginSession = (world: World, call: Call): World => {
   return { ...world, tokens: [...world.tokens, token] }
 }
 
-const create = (world: World, call: Call, isInVersion: boolean): Step => {
+const create = (world: World, call: Call, isInVersion = true): Step => {
   if (world.account === null) return { world, answer: "UserNotFound" }
   if (!world.account.isActive) return { world, answer: "UserInactive" }
   if (!isInVersion) return { world, answer: "VersionMismatch" }
@@ -96,6 +97,15 @@ const create = (world: World, call: Call, isInVersion: boolean): Step => {
     world: revokeLive(created, "session-limit", ({ session }) => excess.includes(session)),
     answer: "created",
   }
+}
+
+/** A token for the user as read before, and the attempt's success: both or none. */
+const complete = (world: World, call: Call, isInVersion: boolean): Step => {
+  if (world.attempt !== "pending") return { world, answer: "AttemptCompleted" }
+  const created = create(world, call, isInVersion)
+  return created.answer === "created"
+    ? { ...created, world: { ...created.world, attempt: "succeeded" } }
+    : created
 }
 
 /** The first successor of a token in grace, if it is. */
@@ -187,8 +197,8 @@ const google = (world: World, { googleId }: Call): Step => {
 
 const steps: Readonly<Record<Operation, (world: World, call: Call, isInVersion: boolean) => Step>> =
   {
-    create: (world, call) => create(world, call, true),
-    capped: (world, call) => create(world, call, true),
+    create: (world, call) => create(world, call),
+    capped: (world, call) => create(world, call),
     versioned: create,
     rotate,
     grace: rotate,
@@ -211,6 +221,7 @@ const steps: Readonly<Record<Operation, (world: World, call: Call, isInVersion: 
         : { world: { ...world, account: null, tokens: [] }, answer: "deleted" },
     password: (world, { passwordHash }) => change(world, { passwordHash }, "credentials-changed"),
     google,
+    complete,
   }
 
 /** Carries one operation of a pair out, in a world that was `read` before the pair started. */

@@ -1,10 +1,11 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import type { UserId } from "../../src/domain/User.ts"
 import { LoginAttemptRepository } from "../../src/repositories/loginAttempts/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "../../src/repositories/refreshTokens/RefreshTokenRepository.ts"
 import { UserRepository } from "../../src/repositories/users/UserRepository.ts"
 import { atOnce } from "../support/atOnce.ts"
-import { anAttempt, aSuccessor, aToken, aUser } from "../support/factories.ts"
+import { anAttempt, anAttemptToBegin, aSuccessor, aToken, aUser } from "../support/factories.ts"
 import {
   email,
   fill,
@@ -19,6 +20,8 @@ import { TestDatabase } from "../support/TestDatabase.ts"
 
 /** The numbers of users in the data. */
 const numbers = Array.from({ length: 20 }, (_, i) => 100 + 7 * i)
+
+const success = (id: UserId) => ({ success: true, failureReason: null, refreshToken: aToken(id) })
 
 /** Every method whose calls are made together when they arrive together. */
 const calls = Effect.gen(function* () {
@@ -38,6 +41,11 @@ const calls = Effect.gen(function* () {
     "tokens.rotate": (number) => tokens.rotate(tokenHash(number), aSuccessor()),
     "tokens.rotateWithUser": (number) => tokens.rotateWithUser(tokenHash(number), aSuccessor()),
     "attempts.create": (number) => attempts.create(anAttempt({ userId: userId(number) })),
+    "attempts.complete": (number) =>
+      Effect.flatMap(
+        attempts.begin(anAttemptToBegin({ email: email(number) })),
+        ({ attempt: { id } }) => attempts.complete(id, success(userId(number))),
+      ),
     "attempts.countRecentFailures": (number) => attempts.countRecentFailures(userId(number)),
   }
   return Object.entries(all)

@@ -8,7 +8,8 @@ import { SqlClient, type SqlError } from "effect/sql"
 import { DatabaseUnavailable } from "../../src/domain/DatabaseUnavailable.ts"
 import type { Email } from "../../src/domain/Email.ts"
 import type { RefreshToken } from "../../src/domain/RefreshToken.ts"
-import { GoogleId } from "../../src/domain/User.ts"
+import { GoogleId, type User } from "../../src/domain/User.ts"
+import { LoginAttemptRepository } from "../../src/repositories/loginAttempts/LoginAttemptRepository.ts"
 import type { GoogleAccount } from "../../src/repositories/users/getOrCreateByGoogleId.ts"
 import { atOnce, outcomes, whileHeld } from "../support/atOnce.ts"
 import { type Service, serviceWith, untilBlocked } from "../support/elsewhere.ts"
@@ -17,6 +18,7 @@ import {
   aGoogleUser,
   anAttempt,
   anAttemptId,
+  anAttemptToBegin,
   anEmail,
   anIpAddress,
   aSuccessor,
@@ -30,11 +32,21 @@ import { TestDatabase } from "../support/TestDatabase.ts"
 
 const sixty = Array.from({ length: 60 })
 
-/** A user, with a token for each caller. */
+const byEmail = { by: "email", failures: 10_000, minutes: 1 } as const
+
+const succeeded = ({ id }: User) => ({
+  success: true,
+  failureReason: null,
+  refreshToken: aToken(id),
+})
+
+/** A user, with a token and an attempt for each caller. */
 const aVictim = Effect.gen(function* () {
   const user = yield* aSavedUser()
   const tokens = yield* Effect.forEach(sixty, () => aSavedToken({ userId: user.id }))
-  return { user, tokens }
+  const attempts = yield* LoginAttemptRepository
+  const begun = yield* Effect.forEach(sixty, () => attempts.begin(anAttemptToBegin(user)))
+  return { user, tokens, begun: begun.map(({ attempt }) => attempt) }
 })
 type Victim = Effect.Success<typeof aVictim>
 
@@ -61,6 +73,14 @@ const callsFor: Readonly<
   "attempts.create": ({ attempts }, { user }) => attempts.create(anAttempt({ userId: user.id })),
   "attempts.create with a key": ({ attempts }, { user }) =>
     attempts.create(anAttempt({ userId: user.id }), { idempotencyKey: anAttemptId() }),
+  "attempts.begin": ({ attempts }, { user }) => attempts.begin(anAttemptToBegin(user)),
+  "attempts.begin with a limit": ({ attempts }, { user }) =>
+    attempts.begin(anAttemptToBegin({ email: user.email, limits: [byEmail] })),
+  "attempts.begin with a key": ({ attempts }, { user }) =>
+    attempts.begin(anAttemptToBegin(user), { idempotencyKey: anAttemptId() }),
+  "attempts.complete with a token": ({ attempts }, { user, begun }, index) =>
+    attempts.complete(begun[index]?.id ?? anAttemptId(), succeeded(user)),
+  "attempts.forgive": ({ attempts }, { user }) => attempts.forgive(user.id),
   "users.update": ({ users }, { user }, index) =>
     users.update(user.id, { fullName: `Ada ${index}` }),
   "users.update with revokeSessions": ({ users }, { user }, index) =>
@@ -119,6 +139,13 @@ const serve = Effect.fnUntraced(function* ({ users, tokens, attempts }: Service)
   yield* attempts.create(anAttempt({ userId: user.id }))
   yield* attempts.create(anAttempt({ userId: user.id }), { idempotencyKey: anAttemptId() })
   assert.strictEqual(yield* attempts.countRecentFailures(user.id), 2)
+  const { attempt } = yield* attempts.begin(
+    anAttemptToBegin({ email: user.email, limits: [byEmail] }),
+  )
+  yield* attempts.complete(attempt.id, succeeded(user))
+  yield* attempts.forgive(user.id)
+  yield* attempts.listForUser(user.id, { limit: 10 })
+  yield* users.lookup({ emails: [user.email] })
   yield* attempts.countRecentFailuresFrom({ email: user.email })
   yield* attempts.countRecentFailuresFrom({ ipAddress: anIpAddress() })
   // What is refused is served as well.

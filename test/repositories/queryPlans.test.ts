@@ -16,6 +16,7 @@ import {
   aGoogleUser,
   anAttempt,
   anAttemptId,
+  anAttemptToBegin,
   anEmail,
   anIpAddress,
   aSuccessor,
@@ -115,6 +116,10 @@ const ofUsers = Effect.gen(function* () {
     "users.update to a taken Google id": users.update(revokedUserId, { email, googleId }),
     "users.delete": users.delete(userId),
     "users.delete in a version": users.delete(userId, { ifVersion }),
+    "users.lookup, ids": users.lookup({ ids: [userId] }),
+    "users.lookup, e-mail": users.lookup({ emails: [email] }),
+    "users.lookup, Google": users.lookup({ googleIds: [googleId] }),
+    "users.listByEmail": users.listByEmail("user.42", { limit: 50, after: email }),
     "users.list": users.list({ limit: 50 }),
     "users.list continued": users.list({ limit: 50, after }),
   }
@@ -192,6 +197,32 @@ const ofAttempts = Effect.gen(function* () {
   return {
     "attempts.create": attempts.create(anAttempt({ userId })),
     "attempts.create with a key": attempts.create(anAttempt(), { idempotencyKey: anAttemptId() }),
+    "attempts.begin": attempts.begin(anAttemptToBegin({ email, ipAddress })),
+    "attempts.begin within limits": attempts.begin(limited),
+    "attempts.begin beyond a limit": Effect.andThen(
+      attempts.begin(limited),
+      attempts.begin({ ...limited, limits: [{ by: "ipAddress", failures: 1, minutes: 15 }] }),
+    ),
+    "attempts.begin with a key": attempts.begin(limited, { idempotencyKey: anAttemptId() }),
+    "attempts.begin with the key of an attempt": Effect.repeat(
+      attempts.begin(limited, { idempotencyKey: again }),
+      { times: 1 },
+    ),
+    "attempts.complete": Effect.flatMap(
+      attempts.begin(limited),
+      ({ attempt: { id } }) => attempts.complete(id, failed),
+    ),
+    "attempts.complete with a token": Effect.flatMap(
+      attempts.begin(limited),
+      ({ attempt: { id } }) =>
+        attempts.complete(id, { ...failed, success: true, refreshToken: aToken(userId) }),
+    ),
+    "attempts.forgive": attempts.forgive(userId),
+    "attempts.listForUser": attempts.listForUser(userId, { limit: 50 }),
+    "attempts.listForUser, nobody": attempts.listForUser(aUserId(), { limit: 50, after }),
+    "attempts.listFrom, e-mail": attempts.listFrom({ email }, { limit: 50, after }),
+    "attempts.listFrom, IP": attempts.listFrom({ ipAddress }, { limit: 50 }),
+    "attempts.listFrom, both": attempts.listFrom({ email, ipAddress }, { limit: 50 }),
     "attempts.countRecentFailures": attempts.countRecentFailures(userId),
     "attempts.countRecentFailuresFrom, e-mail": attempts.countRecentFailuresFrom({ email }),
     "attempts.countRecentFailuresFrom, IP": attempts.countRecentFailuresFrom({ ipAddress }),
@@ -202,6 +233,18 @@ const ofAttempts = Effect.gen(function* () {
     "attempts.deleteOld": attempts.deleteOld(120),
   }
 })
+
+const limited = anAttemptToBegin({
+  email,
+  ipAddress,
+  limits: (["email", "ipAddress", "ipPrefix", "emailAndIpAddress"] as const).map((by) => ({
+    by,
+    failures: 10_000,
+    minutes: 15,
+  })),
+})
+const again = anAttemptId()
+const failed = { success: false, failureReason: null, refreshToken: null }
 
 /** Every method, in each of the ways that give another statement. */
 const calls = Effect.gen(function* () {
@@ -216,6 +259,8 @@ const calls = Effect.gen(function* () {
 /** What calls are refused with that are about refusals. */
 const refusals: Readonly<Record<string, string>> = {
   "users.create with a key": "IdempotencyKeyReused",
+  "attempts.begin beyond a limit": "TooManyFailures",
+  "attempts.listForUser, nobody": "UserNotFound",
   "users.create with a taken Google id": "GoogleIdTaken",
   "users.getOrCreateByGoogleId with a taken e-mail": "EmailTaken",
   "users.update in a version": "VersionMismatch",

@@ -6,7 +6,7 @@ import { call, get } from "../support/calls.ts"
 import { type ContractRoute, keyedRoutes, targetOf } from "../support/contractRoutes.ts"
 import { TestService } from "../support/TestService.ts"
 
-type Kind = "text" | "boolean" | "days" | "count" | "object"
+type Kind = "text" | "boolean" | "days" | "count" | "object" | "texts" | "limits"
 
 /** Every property of every body, with the kind of value that it takes. */
 const properties: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
@@ -69,6 +69,19 @@ const properties: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
     success: "boolean",
     failureReason: "text",
   },
+  "POST /v1/login-attempts/begin": {
+    email: "text",
+    ipAddress: "text",
+    userAgent: "text",
+    limits: "limits",
+  },
+  "POST /v1/login-attempts/{id}/complete": {
+    success: "boolean",
+    failureReason: "text",
+    refreshToken: "object",
+  },
+  "POST /v1/users/lookup": { ids: "texts", emails: "texts", googleIds: "texts" },
+  "POST /v1/users/{id}/login-attempts/forgive": {},
   "POST /v1/maintenance/delete-expired-tokens": { olderThanDays: "days" },
   "POST /v1/maintenance/delete-old-login-attempts": { olderThanDays: "days" },
 }
@@ -107,6 +120,31 @@ const wrong = {
     "1",
     '""',
     "true",
+  ],
+  texts: [
+    ...wrongForAll,
+    '["a","\\u0000"]',
+    '["a",1]',
+    '["a",null]',
+    '[["a"]]',
+    '"a"',
+    "true",
+    `[${Array(501).fill('"a"')}]`,
+  ],
+  limits: [
+    ...wrongForAll.filter((value) => value !== "[]"),
+    "null",
+    "[{}]",
+    "[[]]",
+    "[null]",
+    '[{"by":"host","failures":5,"minutes":15}]',
+    ...["0", "-1", "1.5", "10001", "1e999", "null", '"5"'].map((failures) =>
+      `[{"by":"email","failures":${failures},"minutes":15}]`
+    ),
+    ...["0", "-1", "1.5", "43201", "1e999", "null", '"15"'].map((minutes) =>
+      `[{"by":"email","failures":5,"minutes":${minutes}}]`
+    ),
+    `[${Array(9).fill('{"by":"email","failures":5,"minutes":15}')}]`,
   ],
 }
 

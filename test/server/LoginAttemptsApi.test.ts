@@ -13,6 +13,7 @@ const attemptKeys = [
   "failureReason",
   "id",
   "ipAddress",
+  "pending",
   "success",
   "userAgent",
   "userId",

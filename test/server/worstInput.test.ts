@@ -10,8 +10,9 @@ import { Timestamp } from "../../src/domain/Timestamp.ts"
 import { UserAgent } from "../../src/domain/UserAgent.ts"
 import { Uuid } from "../../src/domain/Uuid.ts"
 import { boundedText } from "../../src/schema/Text.ts"
+import { isNotModified } from "../../src/server/answerHeaders.ts"
 import { bearerOf } from "../../src/server/authorize.ts"
-import { isKnown, takesGzip } from "../../src/server/docs/staticDocuments.ts"
+import { takesGzip } from "../../src/server/docs/staticDocuments.ts"
 import { fromCursor } from "../../src/server/handlers/cursors.ts"
 import { toPrecondition } from "../../src/server/handlers/entityTags.ts"
 import { decodeUtf8, parseJson, refuseBody } from "../../src/server/requestBody.ts"
@@ -132,7 +133,8 @@ const routes = makeRoutes([])
 /** All that reads what a client sent, by what it reads. */
 const parsers: Readonly<Record<string, (input: string) => unknown>> = {
   "If-Match": (input) => run(toPrecondition(input)),
-  "If-None-Match": (input) => isKnown(input, '"tag"'),
+  "If-None-Match": (input) =>
+    isNotModified("GET", { "if-none-match": input }, { status: 200, headers: { etag: '"tag"' } }),
   "Accept-Encoding": takesGzip,
   Authorization: bearerOf,
   Host: isHost,

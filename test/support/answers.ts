@@ -43,6 +43,7 @@ const Problem = Schema.Struct({
   userId: Schema.optionalKey(Schema.NonEmptyString),
   sessionId: Schema.optionalKey(Schema.NonEmptyString),
   sessionIsLive: Schema.optionalKey(Schema.Boolean),
+  limits: Schema.optionalKey(Schema.Array(Schema.Unknown)),
 })
 
 const decodeProblem = Schema.decodeUnknownSync(Problem, { onExcessProperty: "error" })

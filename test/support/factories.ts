@@ -4,7 +4,7 @@
 import { DateTime, Redacted, Schema } from "effect"
 import { Email } from "../../src/domain/Email.ts"
 import { IpAddress } from "../../src/domain/IpAddress.ts"
-import { LoginAttempt, LoginAttemptId } from "../../src/domain/LoginAttempt.ts"
+import { AttemptToBegin, LoginAttempt, LoginAttemptId } from "../../src/domain/LoginAttempt.ts"
 import {
   NewRefreshToken,
   RefreshTokenId,
@@ -56,6 +56,9 @@ export const aToken = (userId: UserId, overrides: Partial<NewRefreshToken> = {})
 
 export const aSuccessor = (overrides: Partial<Successor> = {}): Successor =>
   Successor.make({ tokenHash: aTokenHash(), expiresAt: inOneDay(), ...overrides })
+
+export const anAttemptToBegin = (overrides: Partial<AttemptToBegin> = {}): AttemptToBegin =>
+  AttemptToBegin.make({ email: anEmail(), ipAddress: anIpAddress(), ...overrides })
 
 export const anAttempt = (overrides: Partial<NewAttempt> = {}): NewAttempt =>
   LoginAttempt.insert.make({

@@ -10,4 +10,5 @@ export const loginAttemptsTable = describeTable("login_attempts", LoginAttempt, 
   success: { input: "boolean" },
   failureReason: { input: "text" },
   attemptedAt: {},
+  pending: {},
 })

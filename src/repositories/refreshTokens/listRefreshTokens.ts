@@ -10,6 +10,7 @@ import { RefreshToken } from "../../domain/RefreshToken.ts"
 import { UserId, UserNotFound } from "../../domain/User.ts"
 import { nullable } from "../../schema/nullable.ts"
 import { pageOf, startAfter } from "../keysetPagination.ts"
+import { makeUserExists } from "../userExists.ts"
 import { refreshTokensTable } from "./refreshTokensTable.ts"
 
 /** Which tokens of a user: the valid ones, the others, or all. */
@@ -18,14 +19,6 @@ export interface ListOptions {
   readonly limit: number
   readonly after?: Place | undefined
 }
-
-/** Finds out, where a list is empty, whether there is nobody whose list it could be. */
-export const makeUserExists = (sql: SqlClient.SqlClient) =>
-  SqlSchema.findOneOption({
-    Request: UserId,
-    Result: Schema.Struct({ id: UserId }),
-    execute: (id) => sql`SELECT id FROM public.users WHERE id = ${id}`,
-  })
 
 export const makeListRefreshTokens = (sql: SqlClient.SqlClient) => {
   const { columns } = refreshTokensTable(sql)

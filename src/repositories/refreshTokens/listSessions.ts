@@ -9,7 +9,7 @@ import type { Place } from "../../domain/Page.ts"
 import { Session } from "../../domain/Session.ts"
 import { UserId, UserNotFound } from "../../domain/User.ts"
 import { pageOf, startAfter } from "../keysetPagination.ts"
-import { makeUserExists } from "./listRefreshTokens.ts"
+import { makeUserExists } from "../userExists.ts"
 
 export interface ListSessionsOptions {
   readonly limit: number

@@ -5,7 +5,8 @@ import { Schema, SchemaGetter } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import { RefreshToken } from "../../domain/RefreshToken.ts"
 import { User } from "../../domain/User.ts"
-import { usersTable } from "../usersTable.ts"
+import { columnsIn } from "../describeTable.ts"
+import { userPrefix, usersTable } from "../usersTable.ts"
 import { refreshTokensTable } from "./refreshTokensTable.ts"
 
 /** How statements give tokens: by themselves, or with their users. */
@@ -28,23 +29,13 @@ export interface TokenWithUser {
   readonly user: User
 }
 
-/** What the properties of the user begin with in a row that has those of the token as well. */
-const prefix = "user."
-
-const userIn = (row: object) =>
-  Object.fromEntries(
-    Object.entries(row)
-      .filter(([name]) => name.startsWith(prefix))
-      .map(([name, value]) => [name.slice(prefix.length), value]),
-  )
-
 const Parts = Schema.Struct({ token: RefreshToken, user: User })
 
 const RowWithUser = Schema.ObjectKeyword.pipe(
   Schema.decodeTo(Parts, {
     // Each schema takes the properties that it knows of what PostgreSQL gave.
     decode: SchemaGetter.transform((row: object) =>
-      ({ token: row, user: userIn(row) }) as typeof Parts.Encoded
+      ({ token: row, user: columnsIn(row, userPrefix) }) as typeof Parts.Encoded
     ),
     encode: SchemaGetter.forbidden(() => "Rows are only read"),
   }),
@@ -53,7 +44,7 @@ const RowWithUser = Schema.ObjectKeyword.pipe(
 export const tokenWithUser = (sql: SqlClient.SqlClient): TokenShape<TokenWithUser> => {
   const tokens = refreshTokensTable(sql)
   const users = usersTable(sql)
-  const userColumns = users.aliases(prefix)
+  const userColumns = users.aliases(userPrefix)
   const owner = sql`(SELECT ${users.columns} FROM public.users) AS owner (${userColumns})`
   return {
     row: RowWithUser,

@@ -21,6 +21,7 @@ import {
   VersionMismatch,
 } from "../../domain/User.ts"
 import { usersTable } from "../usersTable.ts"
+import { makeCountUsers, type UserCount } from "./countUsers.ts"
 import { type CreateUserOptions, makeCreateUser } from "./createUser.ts"
 import { makeDeleteUser } from "./deleteUser.ts"
 import {
@@ -29,6 +30,7 @@ import {
   makeGetOrCreateByGoogleId,
 } from "./getOrCreateByGoogleId.ts"
 import { makeListUsers } from "./listUsers.ts"
+import { type Lookup, makeLookUpUsers } from "./lookUpUsers.ts"
 import { makeTellClash, type Unacceptable } from "./tellClash.ts"
 import { makeUpdateUser, type RevokeSessions } from "./updateUser.ts"
 
@@ -41,6 +43,41 @@ export interface UpdateOptions extends Precondition {
 export interface Precondition {
   readonly ifVersion?: ReadonlyArray<Version> | undefined
 }
+
+/** Makes the look-ups of single users, which share statements when they arrive together. */
+const makeFinders = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+  const { columns } = usersTable(sql)
+
+  const getById = yield* makeBatchedLookup(sql, {
+    name: "UserRepository.getById",
+    key: StoredUserId,
+    type: "uuid",
+    row: User,
+    select: sql`SELECT ${columns} FROM public.users WHERE id`,
+    keyOf: (user: User) => user.id,
+  })
+
+  // Both sides are ASCII, so that JavaScript's lower case is that of the column's collation.
+  const getByEmail = yield* makeBatchedLookup(sql, {
+    name: "UserRepository.getByEmail",
+    key: Schema.String,
+    type: "text",
+    row: User,
+    select: sql`SELECT ${columns} FROM public.users WHERE lower(email)`,
+    keyOf: (user: User) => user.email.toLowerCase(),
+  })
+
+  const getByGoogleId = yield* makeBatchedLookup(sql, {
+    name: "UserRepository.getByGoogleId",
+    key: GoogleId,
+    type: "text",
+    row: User,
+    select: sql`SELECT ${columns} FROM public.users WHERE google_id`,
+    keyOf: (user: User) => user.googleId,
+  })
+
+  return { getById, getByEmail, getByGoogleId }
+})
 
 export class UserRepository extends Context.Service<UserRepository, {
   readonly getById: (id: UserId) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>
@@ -82,6 +119,18 @@ export class UserRepository extends Context.Service<UserRepository, {
     id: UserId,
     precondition?: Precondition,
   ) => Effect.Effect<void, UserNotFound | VersionMismatch | DatabaseUnavailable>
+  /** Whoever has one of the ids, addresses or Google ids: each user once, in no order. */
+  readonly lookup: (lookup: Lookup) => Effect.Effect<ReadonlyArray<User>, DatabaseUnavailable>
+  /** Whose address begins so, whatever its case, by address; `next` is where the list goes on. */
+  readonly listByEmail: (
+    prefix: string,
+    page: { readonly limit: number; readonly after?: Email | undefined },
+  ) => Effect.Effect<
+    { readonly users: ReadonlyArray<User>; readonly next: Email | null },
+    DatabaseUnavailable
+  >
+  /** An estimate above a hundred thousand, unless it is to be exact. */
+  readonly count: (exact: boolean) => Effect.Effect<UserCount, DatabaseUnavailable>
   /** The oldest first. */
   readonly list: (
     page: { readonly limit: number; readonly after?: Place | undefined },
@@ -91,37 +140,10 @@ export class UserRepository extends Context.Service<UserRepository, {
     UserRepository,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const { columns } = usersTable(sql)
       const tellClash = makeTellClash(sql)
 
-      const getById = yield* makeBatchedLookup(sql, {
-        name: "UserRepository.getById",
-        key: StoredUserId,
-        type: "uuid",
-        row: User,
-        select: sql`SELECT ${columns} FROM public.users WHERE id`,
-        keyOf: (user: User) => user.id,
-      })
-
-      // Both sides are ASCII, so that JavaScript's lower case is that of the column's collation.
-      const getByEmail = yield* makeBatchedLookup(sql, {
-        name: "UserRepository.getByEmail",
-        key: Schema.String,
-        type: "text",
-        row: User,
-        select: sql`SELECT ${columns} FROM public.users WHERE lower(email)`,
-        keyOf: (user: User) => user.email.toLowerCase(),
-      })
-
-      const getByGoogleId = yield* makeBatchedLookup(sql, {
-        name: "UserRepository.getByGoogleId",
-        key: GoogleId,
-        type: "text",
-        row: User,
-        select: sql`SELECT ${columns} FROM public.users WHERE google_id`,
-        keyOf: (user: User) => user.googleId,
-      })
-
+      const { getById, getByEmail, getByGoogleId } = yield* makeFinders(sql)
+      const { list, listByEmail } = makeListUsers(sql)
       const deleteUser = yield* makeDeleteUser(sql)
 
       /** Why no row of this id was in one of the versions asked for; any will do where none was. */
@@ -165,7 +187,10 @@ export class UserRepository extends Context.Service<UserRepository, {
         ),
         update: traced("UserRepository.update", update),
         delete: traced("UserRepository.delete", delete_),
-        list: traced("UserRepository.list", makeListUsers(sql)),
+        list: traced("UserRepository.list", list),
+        listByEmail: traced("UserRepository.listByEmail", listByEmail),
+        lookup: traced("UserRepository.lookup", makeLookUpUsers(sql)),
+        count: traced("UserRepository.count", makeCountUsers(sql)),
       })
     }),
   )

@@ -1,6 +1,6 @@
 /**
- * Responses that stay the same while the service runs: compressed for clients that accept it, and not
- * sent again to clients that have them.
+ * Responses that stay the same while the service runs: compressed for clients that accept it, and with
+ * the tags by which clients tell that they have them.
  *
  * They are large, and anybody may request them. So they are sent piece by piece, as the client reads:
  * what is written to a connection is copied, and a whole document for each of many clients that do not
@@ -51,13 +51,7 @@ export const takesGzip = (acceptEncoding = "") => {
   return (weights.get("gzip") ?? weights.get("*") ?? 0) > 0
 }
 
-/** RFC 9110, 13.1.2: the comparison is weak. */
-export const isKnown = (ifNoneMatch: string, tag: string) =>
-  ifNoneMatch.split(",").map((given) => given.trim().replace(/^W\//, "")).some((given) =>
-    given === tag || given === "*"
-  )
-
-/** For routes whose handler returns the very same response each time. */
+/** For routes whose handler returns the very same response each time, whose tag it adds. */
 export const staticDocuments = HttpRouter.middleware((handle) =>
   Effect.gen(function* () {
     const { headers } = yield* HttpServerRequest.HttpServerRequest
@@ -68,9 +62,6 @@ export const staticDocuments = HttpRouter.middleware((handle) =>
     // Each coding is a representation of its own, with a tag of its own.
     const tag = `"${digest(body.body)}${isCompressed ? "-gzip" : ""}"`
     const validators = { etag: tag, vary: "accept-encoding", "cache-control": "no-cache" }
-    if (isKnown(headers["if-none-match"] ?? "", tag)) {
-      return HttpServerResponse.empty({ status: 304, headers: validators })
-    }
     if (!isCompressed) return inPieces(body.body, body.contentType, validators)
     const compressed = yield* Effect.promise(() => compress(body.body))
     return inPieces(compressed, body.contentType, { ...validators, "content-encoding": "gzip" })

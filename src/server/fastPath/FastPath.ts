@@ -11,8 +11,9 @@ import { Cause, Effect, Exit, Option, Result } from "effect"
 import { HttpMethod, HttpServerRespondable } from "effect/http"
 import { InvalidRequest } from "../../api/problems.ts"
 import { InFlight } from "../../operations/InFlight.ts"
+import { isNotModified, validatorsOf } from "../answerHeaders.ts"
 import { internalError } from "../problems/internalError.ts"
-import { problemResponse, send } from "../problems/problemResponse.ts"
+import { type Answer, problemResponse, send } from "../problems/problemResponse.ts"
 import { announcedLength, decodeUtf8, notUtf8 } from "../requestBody.ts"
 import type { Found } from "../Routes.ts"
 import type { Decoded, FastRoute } from "./FastRoute.ts"
@@ -36,6 +37,11 @@ const read = (request: IncomingMessage, length: number, done: (body: Uint8Array)
   request.read(0)
 }
 
+const unlessNotModified = ({ method, headers }: IncomingMessage, answer: Answer): Answer =>
+  isNotModified(method, headers, answer)
+    ? { status: 304, headers: validatorsOf(answer.headers), body: "" }
+    : answer
+
 const notText = Effect.fail(new InvalidRequest({ errors: [{ path: "body", message: notUtf8 }] }))
 
 export const make = Effect.gen(function* () {
@@ -54,7 +60,7 @@ export const make = Effect.gen(function* () {
 
   const succeed = (response: ServerResponse, route: FastRoute, value: unknown) => {
     const answer = Result.try(() => route.encode(value))
-    if (Result.isSuccess(answer)) send(response, answer.success)
+    if (Result.isSuccess(answer)) send(response, unlessNotModified(response.req, answer.success))
     else fail(response, Cause.die(answer.failure))
   }
 

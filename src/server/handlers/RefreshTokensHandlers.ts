@@ -13,7 +13,7 @@ import type { HandlersOf } from "./HandlersOf.ts"
 import { makeRequireScope } from "./requireScope.ts"
 
 /** The database's verdict, so that every route agrees at every instant. */
-const toJson = (token: RefreshToken) => ({ ...token, isValid: token.wasValid })
+export const toJson = (token: RefreshToken) => ({ ...token, isValid: token.wasValid })
 
 const withUserToJson = ({ token, user }: TokenWithUser) => ({ ...toJson(token), user })
 

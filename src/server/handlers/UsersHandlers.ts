@@ -3,13 +3,14 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../../api/Api.ts"
 import * as Problem from "../../api/problems.ts"
-import { type UserChanges, UserJson, type UsersApi } from "../../api/UsersApi.ts"
+import { type UserChanges, UserJson, type UsersApi, type UsersToFind } from "../../api/UsersApi.ts"
 import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
 import type { User } from "../../domain/User.ts"
+import type { Lookup } from "../../repositories/users/lookUpUsers.ts"
 import type { RevokeSessions } from "../../repositories/users/updateUser.ts"
 import { UserRepository } from "../../repositories/users/UserRepository.ts"
 import { toProblem } from "../problems/toProblem.ts"
-import { fromCursor, toPageJson } from "./cursors.ts"
+import { fromCursor, fromEmailCursor, toEmailCursor, toPageJson } from "./cursors.ts"
 import { toEntityTag, toPrecondition } from "./entityTags.ts"
 import type { HandlersOf } from "./HandlersOf.ts"
 
@@ -24,7 +25,7 @@ const encodeUser = Schema.encodeSync(UserJson)
 const withETag = (user: User) =>
   HttpApiSchema.withHeaders({ body: user, headers: { etag: toEntityTag(user.version) } })
 
-const toCredentials = (user: User) => ({
+export const toCredentials = (user: User) => ({
   userId: user.id,
   email: user.email,
   authProvider: user.authProvider,
@@ -54,6 +55,9 @@ const toRevokeSessions = (
     exceptSessionId: sessions.exceptSessionId ?? undefined,
   }
 
+const toLookup = ({ ids, emails, googleIds }: typeof UsersToFind.Type): Lookup =>
+  ids ? { ids } : emails ? { emails } : { googleIds: googleIds ?? [] }
+
 /** The handlers of the group, by the names of its endpoints. */
 export const makeUsersHandlers = Effect.gen(function* () {
   const users = yield* UserRepository
@@ -65,10 +69,20 @@ export const makeUsersHandlers = Effect.gen(function* () {
         Effect.map(created),
       ),
     list: Effect.fnUntraced(function* ({ query }) {
+      const { emailPrefix, limit, cursor } = query
+      if (emailPrefix !== undefined) {
+        const list = `users by e-mail, ${emailPrefix.toLowerCase()}`
+        const after = yield* fromEmailCursor(list, cursor)
+        const page = yield* toProblem(users.listByEmail(emailPrefix, { limit, after }))
+        return { items: page.users, nextCursor: toEmailCursor(list, page.next) }
+      }
       const after = yield* fromCursor("users", query.cursor)
       const page = yield* toProblem(users.list({ limit: query.limit, after }))
       return toPageJson("users", page, (user) => user)
     }),
+    count: ({ query }) => toProblem(users.count(query.exact === true)),
+    lookup: ({ payload }) =>
+      Effect.map(toProblem(users.lookup(toLookup(payload))), (users) => ({ users })),
     getById: ({ params }) => Effect.map(orNotFound(users.getById(params.id)), withETag),
     getByEmail: ({ params }) => Effect.map(orNotFound(users.getByEmail(params.email)), withETag),
     getByGoogleId: ({ params }) =>

@@ -1,6 +1,7 @@
 /**
  * Answers to what is no HTTP request, or never becomes one.
  */
+import { randomUUID } from "node:crypto"
 import type { Server } from "node:http"
 import { Socket } from "node:net"
 import * as Problem from "../../api/problems.ts"
@@ -22,6 +23,12 @@ const answers: Readonly<Record<string, Answer>> = {
 /** This is no proxy: there is nothing at another address either. */
 const noTunnel = problemResponse(new Problem.NotFound({}))
 
+/** What never became a request has no name of its client's. */
+const named = (answer: Answer): Answer => ({
+  ...answer,
+  headers: { ...answer.headers, "x-request-id": randomUUID(), "cache-control": "no-store" },
+})
+
 /** Node would answer without a body, or not at all. */
 export const answerMalformedRequests = (server: Server, connections: Connections) => {
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
@@ -29,9 +36,9 @@ export const answerMalformedRequests = (server: Server, connections: Connections
       socket.destroy()
       return
     }
-    connections.endWith(socket, answers[error.code ?? ""] ?? notHttp)
+    connections.endWith(socket, named(answers[error.code ?? ""] ?? notHttp))
   })
   server.on("connect", (_request, socket) => {
-    if (socket instanceof Socket) connections.endWith(socket, noTunnel)
+    if (socket instanceof Socket) connections.endWith(socket, named(noTunnel))
   })
 }

@@ -2,8 +2,9 @@
  * Problems as answers of Node's server, for where no endpoint of the API makes them.
  */
 import { type ServerResponse, STATUS_CODES } from "node:http"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import { HttpServerRespondable } from "effect/http"
+import { TooManyFailures } from "../../api/problems.ts"
 
 export interface Answer {
   readonly status: number
@@ -14,8 +15,27 @@ export interface Answer {
 /** Seconds after which a client may try again. */
 const retryAfter = "1"
 
+const decodeLimits = Schema.decodeUnknownSync(
+  Schema.fromJsonString(Schema.Struct({ limits: TooManyFailures.fields.limits })),
+)
+
+/** Seconds after which none of the limits keeps an attempt from beginning. */
+const retryAfterOf = (problem: Uint8Array) =>
+  String(
+    Math.max(
+      ...decodeLimits(new TextDecoder().decode(problem)).limits.map(({ retryAfter }) => retryAfter),
+    ),
+  )
+
+/** The headers that the status of a problem asks for. */
+export const headersOfProblem = (
+  status: number,
+  problem: Uint8Array,
+): Readonly<Record<string, string>> =>
+  status === 429 ? { "retry-after": retryAfterOf(problem) } : headersOfStatus(status)
+
 /** The headers that a status asks for. */
-export const headersOfStatus = (status: number): Readonly<Record<string, string>> => {
+const headersOfStatus = (status: number): Readonly<Record<string, string>> => {
   switch (status) {
     case 401:
       // RFC 6750, 3
@@ -38,7 +58,7 @@ export const problemResponse = (
     headers: {
       "content-type": "application/problem+json",
       "content-length": String(bytes.byteLength),
-      ...headersOfStatus(status),
+      ...headersOfProblem(status, bytes),
       ...headers,
     },
     body: bytes,

@@ -3,6 +3,11 @@ import * as Problem from "../../api/problems.ts"
 import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
 import type { IdempotencyKeyReused } from "../../domain/IdempotencyKey.ts"
 import type {
+  AttemptCompleted,
+  LoginAttemptNotFound,
+  TooManyFailures,
+} from "../../domain/LoginAttempt.ts"
+import type {
   ExpiryNotInFuture,
   RefreshTokenExpired,
   RefreshTokenNotFound,
@@ -36,6 +41,7 @@ const sessionOf = ({ userId, sessionId, sessionIsLive }: SessionState): SessionS
  * the problem's title.
  */
 const problems = {
+  AttemptCompleted: (_: AttemptCompleted) => new Problem.AttemptCompleted({}),
   CredentialsMissing: ({ message }: CredentialsMissing) =>
     new Problem.CredentialsMissing({ detail: message }),
   DatabaseUnavailable: (_: DatabaseUnavailable) => new Problem.DatabaseUnavailable({}),
@@ -45,6 +51,7 @@ const problems = {
   GoogleIdTaken: (_: GoogleIdTaken) => new Problem.GoogleIdTaken({}),
   IdempotencyKeyReused: ({ message }: IdempotencyKeyReused) =>
     new Problem.IdempotencyKeyReused({ detail: message }),
+  LoginAttemptNotFound: (_: LoginAttemptNotFound) => new Problem.LoginAttemptNotFound({}),
   RefreshTokenExpired: (error: RefreshTokenExpired) =>
     new Problem.RefreshTokenExpired(sessionOf(error)),
   RefreshTokenNotFound: (_: RefreshTokenNotFound) => new Problem.RefreshTokenNotFound({}),
@@ -57,6 +64,7 @@ const problems = {
   SessionLimitReached: (_: SessionLimitReached) => new Problem.SessionLimit({}),
   SessionNotFound: (_: SessionNotFound) => new Problem.SessionNotFound({}),
   TokenHashTaken: ({ session }: TokenHashTaken) => new Problem.TokenHashTaken({ ...session }),
+  TooManyFailures: ({ limits }: TooManyFailures) => new Problem.TooManyFailures({ limits }),
   UserInactive: ({ session }: UserInactive) => new Problem.UserInactive({ ...session }),
   UserNotFound: (_: UserNotFound) => new Problem.UserNotFound({}),
   VersionMismatch: ({ message }: VersionMismatch) =>

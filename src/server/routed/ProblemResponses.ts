@@ -10,8 +10,9 @@ import {
   HttpServerResponse,
 } from "effect/http"
 import * as Problem from "../../api/problems.ts"
+import { isNotModified, validatorsOf } from "../answerHeaders.ts"
 import { internalError } from "../problems/internalError.ts"
-import { headersOfStatus } from "../problems/problemResponse.ts"
+import { headersOfProblem } from "../problems/problemResponse.ts"
 import { withStrictBody } from "../requestBody.ts"
 import { normalizeTarget } from "../requestTarget.ts"
 import { withRequestSpan } from "./requestSpan.ts"
@@ -42,13 +43,26 @@ const fromCause = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
   return yield* Effect.flatMap(internalError(cause), HttpServerRespondable.toResponse)
 })
 
+const bytesOf = ({ body }: HttpServerResponse.HttpServerResponse) =>
+  body._tag === "Uint8Array" ? body.body : new Uint8Array()
+
 /** Adds what an answer's status asks for; below the endpoints, a 415 has no body. */
 const complete = (
+  { method, headers }: HttpServerRequest.HttpServerRequest,
   response: HttpServerResponse.HttpServerResponse,
-): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  response.status === 415
-    ? HttpServerRespondable.toResponse(new Problem.UnsupportedMediaType({}))
-    : Effect.succeed(HttpServerResponse.setHeaders(response, headersOfStatus(response.status)))
+): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  if (response.status === 415) {
+    return HttpServerRespondable.toResponse(new Problem.UnsupportedMediaType({}))
+  }
+  return Effect.succeed(
+    isNotModified(method, headers, response)
+      ? HttpServerResponse.empty({ status: 304, headers: validatorsOf(response.headers) })
+      : HttpServerResponse.setHeaders(
+        response,
+        headersOfProblem(response.status, bytesOf(response)),
+      ),
+  )
+}
 
 export const ProblemResponses = HttpRouter.middleware(
   (handle) =>
@@ -59,7 +73,7 @@ export const ProblemResponses = HttpRouter.middleware(
       const answered = handle.pipe(
         Effect.provideService(HttpServerRequest.HttpServerRequest, withStrictBody(request)),
         Effect.catchCause(fromCause),
-        Effect.flatMap(complete),
+        Effect.flatMap((response) => complete(request, response)),
       )
       return withRequestSpan(request, answered)
     }),

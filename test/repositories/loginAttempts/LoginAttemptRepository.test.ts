@@ -51,6 +51,7 @@ layer(TestDatabase.layerRepositories)("LoginAttemptRepository.create", (it) => {
         userAgent: "curl/8",
         success: false,
         failureReason: "wrong password",
+        pending: false,
       })
       assert.isTrue(DateTime.isDateTime(attemptedAt))
     }))
