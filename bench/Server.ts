@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net"
 import { cache, type Contestant } from "./contestants.ts"
 import { Failure } from "./Failure.ts"
 import { apiKey } from "./operations.ts"
-import type { Request } from "./operations.ts"
+import type { Begun, Context, Operation, Request } from "./operations.ts"
 
 export interface Server {
   readonly contestant: Contestant
@@ -46,6 +46,26 @@ export const send = (port: number, { method, path, body }: Request, key = apiKey
     },
     catch: (cause) => new Failure({ message: `${method} ${path} failed: ${cause}` }),
   })
+
+/** An operation outside a measurement: its requests and their answers. */
+export const perform = Effect.fnUntraced(function* (
+  { contestant, port }: Pick<Server, "contestant" | "port">,
+  { name, status, requests, followUp }: Operation,
+  context: Context,
+  i: number,
+) {
+  const expect = Effect.fnUntraced(function* (request: Request, expected: number) {
+    const { status, json } = yield* send(port, request)
+    if (status === expected) return { request, json }
+    return yield* new Failure({
+      message: `${contestant.name} answers "${name}" with ${status}: ${JSON.stringify(json)}`,
+    })
+  })
+  const first = yield* expect(requests(context)(i), status)
+  if (followUp === undefined) return [first]
+  const begun = first.json as unknown as Begun
+  return [first, yield* expect(followUp.requests(context)(i, begun), followUp.status)]
+})
 
 const stop = (child: Deno.ChildProcess) =>
   Effect.promise(async () => {

@@ -1,29 +1,52 @@
 /**
  * Holds the contestants to the same work before anything is measured: each answers one request of
  * every operation with the same status and JSON, leaves the same in the database, and refuses a wrong
- * key and a malformed id. And each ends sessions that are refreshed at the same time.
+ * key and a malformed id. And each ends sessions that are refreshed at the same time, and lets no more
+ * logins begin at once than a limit leaves.
  */
 import { Effect } from "effect"
 import { addedBy, anAccount, aToken, prepare, sessionsOfAccount, type Size } from "./data.ts"
 import { Database } from "./Database.ts"
 import { Failure } from "./Failure.ts"
+import * as Logins from "./logins.ts"
 import { type Request, single } from "./operations.ts"
 import { race, races } from "./races.ts"
-import { send, type Server } from "./Server.ts"
+import { perform, send, type Server } from "./Server.ts"
 
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
-/** The answer to a write, with what differs between contestants replaced by its kind. */
-const shape = (json: object, request: Request): object =>
+/** What requests say of a property, wherever in their bodies. */
+const saidOf = (key: string, body: object): ReadonlyArray<unknown> =>
+  Object.entries(body).flatMap(([name, value]) => [
+    ...name === key ? [value] : [],
+    ...isObject(value) ? saidOf(key, value) : [],
+  ])
+
+const isSame = (said: unknown, value: string) =>
+  typeof said === "string" && said.toLowerCase() === value.toLowerCase()
+
+/**
+ * An answer to the last of some requests, with what differs between contestants replaced by its kind.
+ * They ask for different users, of whom they are told more than they have said.
+ */
+const shape = (
+  json: object,
+  requests: ReadonlyArray<Request>,
+  differing: ReadonlyArray<string> = ["passwordHash", "version"],
+): object =>
   Object.fromEntries(
     Object.entries(json).map(([key, value]) => {
-      if (isObject(value)) return [key, shape(value, request)]
+      if (isObject(value)) return [key, shape(value, requests, differing)]
+      if (differing.includes(key)) return [key, typeof value]
       if (typeof value !== "string") return [key, value]
-      const { path, body = {} } = request
-      if (body[key] === value || path.split(/[/?]/).includes(value)) return [key, "as sent"]
+      const isSent = requests.some(({ path, body = {} }) =>
+        saidOf(key, body).some((said) => isSame(said, value)) ||
+        path.split(/[/?]/).includes(value)
+      )
+      if (isSent) return [key, "as sent"]
       if (instant.test(value)) return [key, "instant"]
       if (uuid.test(value)) return [key, "id"]
       return [key, value.startsWith(`${addedBy}.`) ? "of the run" : value]
@@ -89,18 +112,26 @@ const answers = Effect.fnUntraced(function* (server: Server, size: Size, run: nu
     Effect.gen(function* () {
       // A read must not depend on the number of the run, nor two writes use the same token.
       const reads = operation.kind === "read"
-      const request = operation.requests({ size, run: reads ? 0 : run })(k)
-      const { status, json } = yield* send(server.port, request)
-      if (status !== operation.status) {
-        return yield* new Failure({
-          message: `${server.contestant.name} answers "${operation.name}" with ${status}: ` +
-            JSON.stringify(json),
-        })
-      }
-      return `${operation.name}: ${canonical(reads ? json : shape(json, request))}`
+      const context = { size, run: reads ? 0 : run }
+      const given = yield* perform(server, operation, context, k)
+      const requests = given.map(({ request }) => request)
+      const texts = given.map(({ json }) =>
+        canonical(reads ? json : shape(json, requests, ["passwordHash", "version", "count"]))
+      )
+      return `${operation.name}: ${texts.join("; ")}`
     }))
   const [left] = yield* database.query(traces(run))
   return [...given, `left in the database: ${JSON.stringify(left)}`]
+})
+
+/** The same of logins, some of which fail. */
+const loginAnswers = Effect.fnUntraced(function* (server: Server, size: Size, run: number) {
+  const { exchanges, left } = yield* Logins.logins(server, size, run)
+  const requests = exchanges.map(({ request }) => request)
+  return [
+    ...exchanges.map(({ what, json }) => `login, ${what}: ${canonical(shape(json, requests))}`),
+    `left of logins: ${left}`,
+  ]
 })
 
 const nobody = "00000000-0000-4000-8000-000000000000"
@@ -110,6 +141,10 @@ const refusals: ReadonlyArray<{ request: Request; key?: string; status: number }
   { request: { method: "GET", path: "/v1/users/x" }, status: 400 },
   { request: { method: "GET", path: "/v1/users/x" }, key: "wrong", status: 401 },
   { request: { method: "POST", path: "/v1/login-attempts", body: { email: 1 } }, status: 400 },
+  {
+    request: { method: "POST", path: "/v1/login-attempts/begin", body: { email: 1 } },
+    status: 400,
+  },
   { request: { method: "GET", path: `/v1/refresh-tokens/${"0".repeat(64)}/valid` }, status: 404 },
   {
     request: { method: "GET", path: `/v1/refresh-tokens/${"0".repeat(64)}/valid?include=x` },
@@ -147,7 +182,10 @@ export const verify = Effect.fnUntraced(function* (
   let expected: ReadonlyArray<string> | undefined
   for (const server of servers) {
     yield* refuses(server)
-    const given = yield* answers(server, size, nextRun())
+    const given = [
+      ...(yield* answers(server, size, nextRun())),
+      ...(yield* loginAnswers(server, size, nextRun())),
+    ]
     expected ??= given
     const different = given.findIndex((text, n) => text !== expected![n])
     if (different !== -1) {
@@ -157,5 +195,6 @@ export const verify = Effect.fnUntraced(function* (
       })
     }
     yield* Effect.forEach(races, (each) => race(server, each, size, nextRun()))
+    yield* Effect.forEach(Logins.races, (race) => race(server, size, nextRun()))
   }
 })

@@ -33,6 +33,9 @@ export const preparedTokenHash = (run: number, i: number): string => sha256(`pre
 /** A user with {@link sessionsOfAccount} live sessions, put there for one request as well. */
 export const accountId = (run: number, i: number): string => uuidOf(`account-${run}-${i}`)
 
+export const accountEmail = (run: number, i: number): string =>
+  `${addedBy}.account.${run}.${i}@example.com`
+
 /** Live sessions of each prepared account, numbered from 0. */
 export const sessionsOfAccount = 3
 
@@ -45,6 +48,9 @@ export const sessionTokenHash = (run: number, i: number, session: number): strin
 
 /** Of ten tokens in a row, one is expired and one revoked. */
 export const isLive = (i: number): boolean => i % 10 > 1
+
+/** Of four users in a row, one signs in with Google. */
+export const hasPassword = (i: number): boolean => i % 4 > 0
 
 /** What marks the rows that runs add, so that they can be taken away again. */
 export const addedBy = "bench"
@@ -181,13 +187,27 @@ const prepareAccounts = (run: number, count: number): ReadonlyArray<string> => [
       generate_series(0, ${sessionsOfAccount}::bigint - 1) AS session`,
 ]
 
+/**
+ * Takes away the failures that other operations have recorded a moment ago, more of them than a limit
+ * allows; and what is left of those and of earlier logins, whose attempts were updated.
+ */
+const withoutFailures: ReadonlyArray<string> = [
+  `DELETE FROM login_attempts
+    WHERE user_agent = '${addedBy}' AND NOT success AND attempted_at > now() - interval '1 hour'`,
+  `VACUUM login_attempts`,
+]
+
 /** What so many requests of an operation need in the tables; the run's number keeps it apart. */
 export const prepare = (
-  { usesUp }: { readonly usesUp?: UsesUp | undefined },
+  { usesUp, isLimited }: {
+    readonly usesUp?: UsesUp | undefined
+    readonly isLimited?: boolean | undefined
+  },
   size: Size,
   run: number,
   requests: number,
 ): ReadonlyArray<string> => {
+  if (isLimited) return withoutFailures
   if (usesUp === undefined) return []
   const { what, perRequest } = usesUp
   // What the last requests of a mix use up may be more than their share.

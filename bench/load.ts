@@ -2,9 +2,10 @@
  * The load generator, a process of its own: reads one run per line from stdin, prints its result as
  * a line of JSON. It lives through all runs, since a new process would be slow at first.
  *
- * Each connection sends a request, waits for the whole answer, and sends the next. HTTP is read just
- * far enough to know where an answer ends and whether it is a success: the generator shares the
- * machine with what it measures.
+ * Each connection sends a request, waits for the whole answer, and sends the next. An operation of two
+ * requests counts as one, and takes as long as both and what is between them. HTTP is read just far
+ * enough to know where an answer ends and whether it is a success: the generator shares the machine
+ * with what it measures.
  */
 import { Buffer } from "node:buffer"
 import { createInterface } from "node:readline"
@@ -43,12 +44,16 @@ const lengthOf = (text: string): number | undefined => {
 const quantile = (sorted: Float64Array, q: number) =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0
 
+/** What an answer has behind its head. */
+const bodyOf = (text: string) => JSON.parse(text.slice(text.indexOf("\r\n\r\n") + 4))
+
 /** Longer than any answer. */
 const room = 256 * 1024
 
 const execute = (run: LoadRun): LoadResult => {
   const operation = [...operations, ...further].find(({ name }) => name === run.operation)!
   const request = operation.requests(run)
+  const followUp = operation.followUp?.requests(run)
   // Made beforehand where each of them costs hashing.
   const encoded = operation.usesUp?.perRequest === 1
     ? Array.from({ length: run.requests }, (_, i) => encode(request(i)))
@@ -59,6 +64,9 @@ const execute = (run: LoadRun): LoadResult => {
   /** What has come of each answer that has not come in one piece. */
   const pieces = new Array<string>(run.connections).fill("")
   const sentAt = new Float64Array(run.connections)
+  /** The number of each connection's operation, and whether its first answer has yet to come. */
+  const current = new Float64Array(run.connections)
+  const isFirst = new Array<boolean>(run.connections).fill(false)
   const latencies: Array<number> = []
   let open = 0
   let sent = 0
@@ -79,9 +87,16 @@ const execute = (run: LoadRun): LoadResult => {
       return
     }
     const i = sent++
+    current[k] = i
+    isFirst[k] = true
     const length = outgoing.write(encoded?.[i] ?? encode(request(i)), "latin1")
     sentAt[k] = performance.now()
     connections.send(k, outgoing, length)
+  }
+
+  const sendNext = (k: number, next: Request) => {
+    isFirst[k] = false
+    connections.send(k, outgoing, outgoing.write(encode(next), "latin1"))
   }
 
   const start = (k: number) => {
@@ -108,11 +123,14 @@ const execute = (run: LoadRun): LoadResult => {
       return
     }
     pieces[k] = ""
+    bytes += whole
     // The first digit of the status, after "HTTP/1.1 ".
     if (text[9] === "2") {
+      if (followUp !== undefined && isFirst[k]) {
+        return sendNext(k, followUp(current[k]!, bodyOf(text)))
+      }
       if (measuring) latencies.push(performance.now() - sentAt[k]!)
     } else fail(text.slice(0, 400))
-    bytes += whole
     answered++
     send(k)
   }

@@ -55,7 +55,10 @@ export const make = Effect.fnUntraced(function* (plan: Plan) {
   const prepareRun = Effect.fnUntraced(function* (contestant: string, load: Load) {
     const { operation, connections, warmUp, seconds } = load
     const run = ++runs
-    if (operation.usesUp === undefined) return { run, requests: Number.MAX_SAFE_INTEGER }
+    if (operation.usesUp === undefined) {
+      yield* database.run(prepare(operation, size, run, 0))
+      return { run, requests: Number.MAX_SAFE_INTEGER }
+    }
     const key = `${contestant} ${operation.name} ${connections}`
     // Twice what it takes at the last rate, which may have been that of a cold or disturbed server.
     const highest = highestRate[operation.usesUp.what]

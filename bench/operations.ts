@@ -8,6 +8,7 @@ import {
   addedBy,
   anAccount,
   aToken,
+  hasPassword,
   isLive,
   preparedTokenHash,
   sessionId,
@@ -32,14 +33,27 @@ export interface Request {
   readonly body?: Record<string, unknown>
 }
 
+/** What begins a login answers, as far as its end needs it. */
+export interface Begun {
+  readonly attempt: { readonly id: string }
+  readonly user: { readonly userId: string; readonly version: string }
+}
+
 export interface Operation {
   readonly name: string
   readonly kind: "read" | "write" | "mix"
   /** The status of success. */
   readonly status: number
   readonly usesUp?: UsesUp
+  /** Whether failures that other operations have left would keep it from succeeding. */
+  readonly isLimited?: true
   /** The `i`-th request of a run. */
   readonly requests: (context: Context) => (i: number) => Request
+  /** What the same client asks for next, when it has the answer: both together are the operation. */
+  readonly followUp?: {
+    readonly status: number
+    readonly requests: (context: Context) => (i: number, answer: Begun) => Request
+  }
 }
 
 export const get = (path: string): Request => ({ method: "GET", path })
@@ -69,6 +83,7 @@ const memoize = <A>(make: (count: number) => ReadonlyArray<A>) => {
 }
 
 export const users = memoize((count) => sample(count).map((i) => ({ i, id: userId(i) })))
+const usersWithPassword = memoize((count) => users(count).filter(({ i }) => hasPassword(i)))
 const liveTokens = memoize((count) => sample(count).filter(isLive).map(tokenHash))
 
 /** Picks without order, and differently in each run. */
@@ -161,6 +176,29 @@ const changePassword = ({ run }: Context) => (i: number): Request => ({
   },
 })
 
+/** By accounts with a password, each from a host of its own: nobody comes near a limit. */
+const beginLogin = (context: Context) => {
+  const user = pick(usersWithPassword(context.size.users), context)
+  return (i: number) => {
+    const number = user(i).i
+    return post("/v1/login-attempts/begin?include=credentials", {
+      email: `user.${number}@example.com`,
+      ipAddress: `10.${number >> 16 & 255}.${number >> 8 & 255}.${number & 255}`,
+      userAgent,
+      limits: [
+        { by: "email", failures: 5, minutes: 15 },
+        { by: "ipAddress", failures: 100, minutes: 15 },
+      ],
+    })
+  }
+}
+
+const completeLogin = ({ run }: Context) => (i: number, { attempt, user }: Begun) =>
+  post(`/v1/login-attempts/${attempt.id}/complete`, {
+    success: true,
+    refreshToken: { userId: user.userId, userVersion: user.version, ...newToken(run, i) },
+  })
+
 type Step = "email" | "failures" | "attempt" | "token" | "rotate" | "revoke" | "id"
 
 /**
@@ -168,7 +206,7 @@ type Step = "email" | "failures" | "attempt" | "token" | "rotate" | "revoke" | "
  * two refreshes of sessions, one logout, and two look-ups of the signed-in user: a fifth each are
  * look-ups by e-mail, counts and attempts.
  */
-const login: ReadonlyArray<Step> = [
+const steps: ReadonlyArray<Step> = [
   ...["email", "failures", "attempt", "token", "rotate"] as const,
   ...["email", "failures", "attempt", "token", "id"] as const,
   ...["email", "failures", "attempt", "token", "rotate"] as const,
@@ -176,7 +214,7 @@ const login: ReadonlyArray<Step> = [
 ]
 
 const mix = (context: Context) => {
-  const steps: Record<Step, (i: number) => Request> = {
+  const requests: Record<Step, (i: number) => Request> = {
     email: userByEmail(context),
     failures: recentFailures(context),
     attempt: createAttempt(context),
@@ -186,15 +224,15 @@ const mix = (context: Context) => {
     id: userById(context),
   }
   // Prepared tokens are used in order, so the n-th user of one must know that it is the n-th.
-  const usesToken = login.map((step) => step === "rotate" || step === "revoke")
+  const usesToken = steps.map((step) => step === "rotate" || step === "revoke")
   const perRound = usesToken.filter(Boolean).length
-  const before = login.map((_, k) => usesToken.slice(0, k).filter(Boolean).length)
+  const before = steps.map((_, k) => usesToken.slice(0, k).filter(Boolean).length)
   return (i: number) => {
-    const k = i % login.length
-    const n = usesToken[k] ? Math.floor(i / login.length) * perRound + before[k]! : i
-    const request = steps[login[k]!](n)
+    const k = i % steps.length
+    const n = usesToken[k] ? Math.floor(i / steps.length) * perRound + before[k]! : i
+    const request = requests[steps[k]!](n)
     // A rotation's new hash is made of its own number, which a creation may have had.
-    return login[k] === "rotate"
+    return steps[k] === "rotate"
       ? { ...request, body: { ...request.body, ...newToken(context.run, i) } }
       : request
   }
@@ -224,6 +262,14 @@ export const operations: ReadonlyArray<Operation> = [
     status: 200,
     usesUp: anAccount,
     requests: changePassword,
+  },
+  {
+    name: "login",
+    kind: "write",
+    status: 201,
+    isLimited: true,
+    requests: beginLogin,
+    followUp: { status: 200, requests: completeLogin },
   },
   {
     name: "login mix",

@@ -88,8 +88,8 @@ export const collect = Effect.fnUntraced(function* (
   for (const [k, operation] of operations.entries()) {
     const atOnceOrNone = requestsOf(operation).many === 0 ? 0 : atOnce
     yield* run(prepare(operation, rows, firstRun + k, oneByOne + atOnceOrNone))
-    const request = operation.requests({ size: rows, run: firstRun + k })
-    const send = (i: number) => Server.send(server.port, request(i))
+    const context = { size: rows, run: firstRun + k }
+    const send = (i: number) => Server.perform(server, operation, context, i)
     for (let i = 1; i < oneByOne; i++) yield* send(i)
     const alone = yield* plansOf(send(0))
     const together = yield* plansOf(

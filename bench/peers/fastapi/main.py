@@ -1,5 +1,6 @@
 """The routes of the benchmark with FastAPI, SQLAlchemy and asyncpg."""
 
+import json
 import os
 import secrets
 from datetime import timedelta
@@ -16,9 +17,16 @@ from sqlalchemy.orm import sessionmaker
 
 import statements
 from models import (
+    AttemptToBegin,
+    Begun,
+    BegunWithUser,
+    Completed,
+    Completion,
+    Credentials,
     Email,
     Failures,
     Include,
+    IncludeCredentials,
     LoginAttempt,
     LoginAttemptRow,
     NewAttempt,
@@ -192,6 +200,59 @@ async def create_attempt(body: NewAttempt, db: AsyncSession = Depends(session)):
             failure_reason=body.failure_reason,
         ),
     )
+
+
+@app.post("/v1/login-attempts/begin", response_model=Begun, status_code=201)
+async def begin_attempt(
+    body: AttemptToBegin,
+    include: Optional[IncludeCredentials] = None,
+    db: AsyncSession = Depends(session),
+):
+    values = {"email": body.email, "ip_address": str(body.ip_address)}
+    await db.execute(statements.lock_counters, values)
+    values["user_agent"] = body.user_agent
+    values["limits"] = json.dumps([limit.dict() for limit in body.limits])
+    row = (await db.execute(statements.begin_attempt, values)).one_or_none()
+    await db.commit()
+    if row is None:
+        raise Problem(429, "too-many-failures")
+    begun = {"attempt": row, "counts": row.counts, "known_source": row.known_source}
+    if include is None:
+        return begun
+    user = None if row.owner is None else Credentials(**row.owner)
+    answered = BegunWithUser(**{**begun, "attempt": LoginAttempt.from_orm(row)}, user=user)
+    return Response(answered.json(by_alias=True), 201, media_type="application/json")
+
+
+@app.post("/v1/login-attempts/{id}/complete", response_model=Completed)
+async def complete_attempt(id: UUID, body: Completion, db: AsyncSession = Depends(session)):
+    token = body.refresh_token
+    values = {"given_attempt_id": id, "given_reason": body.failure_reason}
+    if token is None:
+        values["given_success"] = body.success
+        attempt = await one(db, statements.complete_attempt, **values)
+        await db.commit()
+        if attempt is not None:
+            return {"attempt": attempt, "refresh_token": None}
+    else:
+        values["given_user_id"] = token.user_id
+        values["given_version"] = token.user_version
+        values.update(values_of(token))
+        row = (await db.execute(statements.complete_with_token, values)).one_or_none()
+        await db.commit()
+        if row is not None:
+            return {"attempt": row[0], "refresh_token": row[1]}
+    row = (await db.execute(statements.attempt_by_id, {"given_attempt_id": id})).one_or_none()
+    if row is None:
+        raise Problem(404, "login-attempt-not-found")
+    attempt, user = row
+    if not attempt.pending:
+        raise Problem(409, "attempt-completed")
+    if user is None or token is None or user.id != token.user_id:
+        raise Problem(422, "user-not-found")
+    if not user.is_active:
+        raise Problem(409, "user-inactive")
+    raise Problem(412, "precondition-failed")
 
 
 def values_of(body: NewSuccessor):

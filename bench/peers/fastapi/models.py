@@ -3,11 +3,21 @@
 from datetime import datetime
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Optional, Union
+from typing import List, Optional, Union
 from uuid import UUID
 
-from pydantic import BaseModel, ConstrainedStr, Extra, Field, constr
-from sqlalchemy import Boolean, Column, DateTime, ForeignKey, String, func, text
+from pydantic import BaseModel, ConstrainedStr, Extra, Field, conint, conlist, constr, root_validator
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    FetchedValue,
+    ForeignKey,
+    String,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ENUM, INET
 from sqlalchemy.dialects.postgresql import UUID as UuidColumn
 from sqlalchemy.orm import declarative_base, relationship
@@ -31,6 +41,7 @@ class UserRow(Base):
     email_verified_at = Column(DateTime(timezone=True))
     created_at = Column(DateTime(timezone=True), server_default=func.now())
     updated_at = Column(DateTime(timezone=True), server_default=func.now())
+    version = Column(BigInteger, server_default=FetchedValue(), server_onupdate=FetchedValue())
 
 
 class RefreshTokenRow(Base):
@@ -79,6 +90,9 @@ class LoginAttemptRow(Base):
     success = Column(Boolean, nullable=False)
     failure_reason = Column(String)
     attempted_at = Column(DateTime(timezone=True), server_default=func.now())
+    pending = Column(Boolean, server_default=text("false"))
+    completed_at = Column(DateTime(timezone=True))
+    refresh_token_id = Column(UuidColumn(as_uuid=True))
 
 
 def camel_case(name: str) -> str:
@@ -158,6 +172,44 @@ class NewAttempt(Request):
     failure_reason: Optional[constr(min_length=1, max_length=256)] = None
 
 
+class LimitBy(str, Enum):
+    email = "email"
+    ip_address = "ipAddress"
+
+
+class Limit(Request):
+    by: LimitBy
+    failures: conint(ge=1, le=10_000)
+    minutes: conint(ge=1, le=43_200)
+
+
+class AttemptToBegin(Request):
+    email: Email
+    ip_address: IpAddress
+    user_agent: Optional[constr(min_length=1, max_length=1024)] = None
+    limits: conlist(Limit, max_items=8) = []
+
+
+class IncludeCredentials(str, Enum):
+    credentials = "credentials"
+
+
+class FirstToken(NewToken):
+    user_version: Optional[constr(min_length=1, max_length=64)] = None
+
+
+class Completion(Request):
+    success: bool
+    failure_reason: Optional[constr(min_length=1, max_length=256)] = None
+    refresh_token: Optional[FirstToken] = None
+
+    @root_validator(skip_on_failure=True)
+    def failures_begin_no_session(cls, values):
+        if not values["success"] and values["refresh_token"] is not None:
+            raise ValueError("a failure begins no session")
+        return values
+
+
 class User(Answer):
     id: UUID
     email: str
@@ -199,6 +251,39 @@ class LoginAttempt(Answer):
     success: bool
     failure_reason: Optional[str]
     attempted_at: datetime
+    pending: bool
+
+
+class FailureCount(Answer):
+    by: LimitBy
+    minutes: int
+    failures: int
+    count: int
+
+
+class Credentials(Answer):
+    user_id: UUID
+    email: str
+    auth_provider: str
+    password_hash: Optional[str]
+    google_id: Optional[str]
+    is_active: bool
+    version: str
+
+
+class Begun(Answer):
+    attempt: LoginAttempt
+    counts: List[FailureCount]
+    known_source: bool
+
+
+class BegunWithUser(Begun):
+    user: Optional[Credentials]
+
+
+class Completed(Answer):
+    attempt: LoginAttempt
+    refresh_token: Optional[RefreshToken]
 
 
 class Failures(Answer):

@@ -52,6 +52,38 @@ export const newAttempt = object({
 
 export const include = object({ include: { enum: ["user"] } }, [])
 
+export const attemptToBegin = object({
+  email,
+  ipAddress,
+  userAgent: nullable(text(1024)),
+  limits: {
+    type: "array",
+    maxItems: 8,
+    default: [],
+    items: object({
+      by: { enum: ["email", "ipAddress"] },
+      failures: { type: "integer", minimum: 1, maximum: 10_000 },
+      minutes: { type: "integer", minimum: 1, maximum: 43_200 },
+    }),
+  },
+}, ["email", "ipAddress"])
+export const includeCredentials = object({ include: { enum: ["credentials"] } }, [])
+
+const completionProperties = {
+  success: { type: "boolean" },
+  failureReason: nullable(text(256)),
+  refreshToken: nullable(object(
+    { userId: uuid, ...successor, userVersion: nullable(text(64)) },
+    ["userId", "tokenHash", "expiresAt"],
+  )),
+}
+export const completion = {
+  ...object(completionProperties, ["success"]),
+  // A failure begins no session.
+  if: { properties: { success: { const: false } } },
+  then: { properties: { refreshToken: { type: "null" } } },
+}
+
 export const userChanges = object({
   passwordHash: text(1024),
   revokeSessions: nullable(object({
@@ -102,6 +134,29 @@ export const attempt = object({
   success: { type: "boolean" },
   failureReason: nullableString,
   attemptedAt: instant,
+  pending: { type: "boolean" },
 })
+
+const integer = { type: "integer" }
+
+export const begun = object({
+  attempt,
+  counts: {
+    type: "array",
+    items: object({ by: string, minutes: integer, failures: integer, count: integer }),
+  },
+  knownSource: { type: "boolean" },
+  user: nullable(object({
+    userId: string,
+    email: string,
+    authProvider: string,
+    passwordHash: nullableString,
+    googleId: nullableString,
+    isActive: { type: "boolean" },
+    version: string,
+  })),
+}, ["attempt", "counts", "knownSource"])
+
+export const completed = object({ attempt, refreshToken: nullable(token) })
 
 export const failures = object({ count: { type: "integer" } })

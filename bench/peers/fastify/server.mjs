@@ -139,6 +139,64 @@ app.post("/v1/login-attempts", {
   ])
 })
 
+app.post("/v1/login-attempts/begin", {
+  schema: {
+    querystring: schemas.includeCredentials,
+    body: schemas.attemptToBegin,
+    response: response(schemas.begun),
+  },
+}, async ({ query: { include }, body }, reply) => {
+  const { email, ipAddress, userAgent, limits } = body
+  const [, row] = await transaction(
+    [statements.lockCounters, [email, ipAddress]],
+    [statements.beginAttempt, [email, ipAddress, userAgent, JSON.stringify(limits)]],
+  )
+  if (row === undefined) return problem(reply, 429, "too-many-failures")
+  const { counts, knownSource, user, ...attempt } = row
+  return reply.code(201)
+    .send({ attempt, counts, knownSource, ...include === undefined ? {} : { user } })
+})
+
+app.post("/v1/login-attempts/:id/complete", {
+  schema: {
+    params: schemas.userParams,
+    body: schemas.completion,
+    response: response(schemas.completed),
+  },
+}, async ({ params: { id }, body: { success, failureReason, refreshToken } }, reply) => {
+  if (refreshToken) {
+    const { userId, userVersion, tokenHash, expiresAt, userAgent, ipAddress } = refreshToken
+    const row = await query(statements.completeWithToken, [
+      id,
+      failureReason,
+      userId,
+      userVersion,
+      tokenHash,
+      expiresAt,
+      userAgent,
+      ipAddress,
+    ])
+    if (row !== undefined) {
+      const attempt = {
+        ...row,
+        id: row.attemptId,
+        ipAddress: row.attemptIpAddress,
+        userAgent: row.attemptUserAgent,
+      }
+      return { attempt, refreshToken: row }
+    }
+  } else {
+    const attempt = await query(statements.completeAttempt, [id, success, failureReason])
+    if (attempt !== undefined) return { attempt, refreshToken: null }
+  }
+  const state = await query(statements.attemptState, [id, refreshToken?.userId])
+  if (state === undefined) return problem(reply, 404, "login-attempt-not-found")
+  if (!state.pending) return problem(reply, 409, "attempt-completed")
+  if (!state.isOwner) return problem(reply, 422, "user-not-found")
+  if (!state.isActive) return problem(reply, 409, "user-inactive")
+  return problem(reply, 412, "precondition-failed")
+})
+
 app.post("/v1/refresh-tokens", {
   schema: { body: schemas.newToken, response: response(schemas.token) },
 }, async ({ body }, reply) => {

@@ -19,7 +19,11 @@ const owner = `email, full_name AS "fullName", auth_provider AS "authProvider",
 
 const attempts = `id, user_id AS "userId", email, ip_address AS "ipAddress",
   user_agent AS "userAgent", success, failure_reason AS "failureReason",
-  attempted_at AS "attemptedAt"`
+  attempted_at AS "attemptedAt", pending`
+
+const credentials = `id AS "userId", email, auth_provider AS "authProvider",
+  password_hash AS "passwordHash", google_id AS "googleId", is_active AS "isActive",
+  version::text AS version`
 
 export const userById = {
   name: "user-by-id",
@@ -207,4 +211,138 @@ export const createAttempt = {
     INSERT INTO login_attempts (user_id, email, ip_address, user_agent, success, failure_reason)
     VALUES ($1, $2, $3, $4, $5, $6)
     RETURNING ${attempts}`,
+}
+
+// Both counters of an attempt, in the order of their keys, as everybody takes them, until the
+// transaction ends: the next statement sees what those have recorded who had them before.
+export const lockCounters = {
+  name: "lock-counters",
+  text: `
+    SELECT pg_advisory_xact_lock(key)
+    FROM (
+      SELECT hashtextextended(counter, 0) AS key
+      FROM unnest(ARRAY['email ' || lower($1::text), 'ipAddress ' || host($2::inet)]) AS counter
+      ORDER BY key
+    ) AS counters`,
+}
+
+// Gives no row where a limit is reached. What is pending counts as a failure. The times are those of
+// the statement: the transaction may have waited for its locks.
+export const beginAttempt = {
+  name: "begin-attempt",
+  text: `
+    WITH counted AS (
+      SELECT
+        limits.*,
+        CASE by
+          WHEN 'email' THEN (
+            SELECT count(*)::int
+            FROM login_attempts
+            WHERE
+              lower(email) = lower($1 COLLATE "C")
+              AND NOT success
+              AND attempted_at >= statement_timestamp() - make_interval(mins => minutes)
+              AND attempted_at > COALESCE(
+                (
+                  SELECT max(attempted_at)
+                  FROM login_attempts
+                  WHERE lower(email) = lower($1 COLLATE "C") AND success
+                ),
+                '-infinity'
+              )
+          )
+          ELSE (
+            SELECT count(*)::int
+            FROM login_attempts
+            WHERE
+              ip_address = $2::inet
+              AND NOT success
+              AND attempted_at >= statement_timestamp() - make_interval(mins => minutes)
+          )
+        END AS count
+      FROM json_to_recordset($4::json) AS limits (by text, failures int, minutes int)
+    ), owner AS (
+      SELECT ${credentials} FROM users WHERE lower(email) = lower($1 COLLATE "C")
+    ), begun AS (
+      INSERT INTO login_attempts (
+        user_id, email, ip_address, user_agent, success, pending, attempted_at
+      )
+      SELECT (SELECT "userId" FROM owner), $1, $2, $3, false, true, statement_timestamp()
+      WHERE NOT EXISTS (SELECT FROM counted WHERE count >= failures)
+      RETURNING ${attempts}
+    )
+    SELECT
+      begun.*,
+      (SELECT COALESCE(json_agg(counted), '[]') FROM counted) AS counts,
+      EXISTS (
+        SELECT
+        FROM login_attempts
+        WHERE success AND lower(email) = lower($1 COLLATE "C") AND ip_address = $2
+      ) AS "knownSource",
+      (SELECT row_to_json(owner) FROM owner) AS user
+    FROM begun`,
+}
+
+export const completeAttempt = {
+  name: "complete-attempt",
+  text: `
+    UPDATE login_attempts
+    SET
+      success = $2,
+      failure_reason = $3,
+      pending = false,
+      completed_at = statement_timestamp()
+    WHERE id = $1 AND pending
+    RETURNING ${attempts}`,
+}
+
+// Shares the user's row, as everything that makes tokens: whoever waits for it, or for the attempt,
+// looks again at what they have become.
+export const completeWithToken = {
+  name: "complete-with-token",
+  text: `
+    WITH owner AS (
+      SELECT id
+      FROM users
+      WHERE id = $3 AND is_active AND version::text = COALESCE($4, version::text)
+      FOR SHARE
+    ), completed AS (
+      UPDATE login_attempts
+      SET
+        success = true,
+        failure_reason = $2,
+        pending = false,
+        completed_at = statement_timestamp(),
+        refresh_token_id = gen_random_uuid()
+      WHERE id = $1 AND pending AND user_id = (SELECT id FROM owner)
+      RETURNING ${attempts}, refresh_token_id
+    ), created AS (
+      INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at, user_agent, ip_address)
+      SELECT refresh_token_id, "userId", $5, $6, $7, $8
+      FROM completed
+      RETURNING ${tokens}
+    )
+    SELECT
+      created.*,
+      completed.id AS "attemptId",
+      completed.email,
+      completed."ipAddress" AS "attemptIpAddress",
+      completed."userAgent" AS "attemptUserAgent",
+      completed.success,
+      completed."failureReason",
+      completed."attemptedAt",
+      completed.pending
+    FROM created, completed`,
+}
+
+export const attemptState = {
+  name: "attempt-state",
+  text: `
+    SELECT
+      pending,
+      user_id IS NOT DISTINCT FROM $2 AS "isOwner",
+      is_active AS "isActive"
+    FROM login_attempts
+    LEFT JOIN users ON users.id = user_id
+    WHERE login_attempts.id = $1`,
 }

@@ -71,6 +71,20 @@ type attempt struct {
 	Success       bool    `json:"success"`
 	FailureReason *string `json:"failureReason"`
 	AttemptedAt   instant `json:"attemptedAt"`
+	Pending       bool    `json:"pending"`
+}
+
+// begun is an attempt that has begun; what PostgreSQL gives as JSON passes through.
+type begun struct {
+	Attempt     attempt         `json:"attempt"`
+	Counts      json.RawMessage `json:"counts"`
+	KnownSource bool            `json:"knownSource"`
+	User        json.RawMessage `json:"user,omitempty"`
+}
+
+type completed struct {
+	Attempt      attempt `json:"attempt"`
+	RefreshToken *token  `json:"refreshToken"`
 }
 
 type newUser struct {
@@ -111,6 +125,30 @@ type newAttempt struct {
 	FailureReason *string `json:"failureReason"`
 }
 
+type attemptToBegin struct {
+	Email     string  `json:"email"`
+	IPAddress string  `json:"ipAddress"`
+	UserAgent *string `json:"userAgent"`
+	Limits    []limit `json:"limits"`
+}
+
+type limit struct {
+	By       string `json:"by"`
+	Failures int    `json:"failures"`
+	Minutes  int    `json:"minutes"`
+}
+
+type completion struct {
+	Success       *bool       `json:"success"`
+	FailureReason *string     `json:"failureReason"`
+	RefreshToken  *firstToken `json:"refreshToken"`
+}
+
+type firstToken struct {
+	newToken
+	UserVersion *string `json:"userVersion"`
+}
+
 var (
 	reasonPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
 
@@ -131,6 +169,28 @@ func (new successor) valid() bool {
 		isOptionalText(new.UserAgent, 1024) && isOptionalAddress(new.IPAddress)
 }
 
+func (l limit) valid() bool {
+	return (l.By == "email" || l.By == "ipAddress") && l.Failures >= 1 && l.Failures <= 10_000 &&
+		l.Minutes >= 1 && l.Minutes <= 43_200
+}
+
+func (new attemptToBegin) valid() bool {
+	for _, each := range new.Limits {
+		if !each.valid() {
+			return false
+		}
+	}
+	return isEmail(new.Email) && net.ParseIP(new.IPAddress) != nil &&
+		isOptionalText(new.UserAgent, 1024) && len(new.Limits) <= 8
+}
+
+func (new completion) valid() bool {
+	token := new.RefreshToken
+	return new.Success != nil && isOptionalText(new.FailureReason, 256) &&
+		(token == nil || *new.Success && uuidPattern.MatchString(token.UserID) && token.valid() &&
+			isOptionalText(token.UserVersion, 64))
+}
+
 const userColumns = `users.id::text, email, full_name, auth_provider::text, google_id, is_active,
   email_verified_at, users.created_at, users.updated_at`
 
@@ -140,7 +200,7 @@ const tokenColumns = `refresh_tokens.id::text, user_id::text, token_hash, expire
   session_expires_at, revoked_reason, revoked_at IS NULL AND expires_at > now()`
 
 const attemptColumns = `id::text, user_id::text, email, host(ip_address), user_agent, success,
-  failure_reason, attempted_at`
+  failure_reason, attempted_at, pending`
 
 func (u *user) columns(verifiedAt **time.Time) []any {
 	return []any{&u.ID, &u.Email, &u.FullName, &u.AuthProvider, &u.GoogleID, &u.IsActive,
@@ -177,9 +237,28 @@ func scanTokenWithUser(row pgx.Row) (t token, err error) {
 	return
 }
 
+func (a *attempt) columns() []any {
+	return []any{&a.ID, &a.UserID, &a.Email, &a.IPAddress, &a.UserAgent, &a.Success,
+		&a.FailureReason, (*time.Time)(&a.AttemptedAt), &a.Pending}
+}
+
 func scanAttempt(row pgx.Row) (a attempt, err error) {
-	err = row.Scan(&a.ID, &a.UserID, &a.Email, &a.IPAddress, &a.UserAgent, &a.Success,
-		&a.FailureReason, (*time.Time)(&a.AttemptedAt))
+	err = row.Scan(a.columns()...)
+	return
+}
+
+func scanBegun(row pgx.Row) (b begun, err error) {
+	err = row.Scan(append(b.Attempt.columns(), (*[]byte)(&b.Counts), &b.KnownSource,
+		(*[]byte)(&b.User))...)
+	return
+}
+
+func scanCompleted(row pgx.Row) (c completed, err error) {
+	var revokedAt, sessionExpiresAt *time.Time
+	t := new(token)
+	err = row.Scan(append(c.Attempt.columns(), t.columns(&revokedAt, &sessionExpiresAt)...)...)
+	t.RevokedAt, t.SessionExpiresAt = (*instant)(revokedAt), (*instant)(sessionExpiresAt)
+	c.RefreshToken = t
 	return
 }
 
@@ -368,6 +447,187 @@ func (s *server) createAttempt(w http.ResponseWriter, r *http.Request) {
 	finish(w, http.StatusCreated, row, err, "")
 }
 
+// Both counters of an attempt, in the order of their keys, as everybody takes them, until the
+// transaction ends: the next statement sees what those have recorded who had them before.
+const lockCounters = `
+	SELECT pg_advisory_xact_lock(key)
+	FROM (
+		SELECT hashtextextended(counter, 0) AS key
+		FROM unnest(ARRAY['email ' || lower($1::text), 'ipAddress ' || host($2::inet)]) AS counter
+		ORDER BY key
+	) AS counters`
+
+// Gives no row where a limit is reached. What is pending counts as a failure. The times are those of
+// the statement: the transaction may have waited for its locks.
+const beginAttempt = `
+	WITH counted AS (
+		SELECT
+			limits.*,
+			CASE by
+				WHEN 'email' THEN (
+					SELECT count(*)::int
+					FROM login_attempts
+					WHERE
+						lower(email) = lower($1 COLLATE "C")
+						AND NOT success
+						AND attempted_at >= statement_timestamp() - make_interval(mins => minutes)
+						AND attempted_at > COALESCE(
+							(
+								SELECT max(attempted_at)
+								FROM login_attempts
+								WHERE lower(email) = lower($1 COLLATE "C") AND success
+							),
+							'-infinity'
+						)
+				)
+				ELSE (
+					SELECT count(*)::int
+					FROM login_attempts
+					WHERE
+						ip_address = $2::inet
+						AND NOT success
+						AND attempted_at >= statement_timestamp() - make_interval(mins => minutes)
+				)
+			END AS count
+		FROM json_to_recordset($4::json) AS limits (by text, failures int, minutes int)
+	), owner AS (
+		SELECT id AS "userId", email, auth_provider AS "authProvider",
+			password_hash AS "passwordHash", google_id AS "googleId", is_active AS "isActive",
+			version::text AS version
+		FROM users
+		WHERE lower(email) = lower($1 COLLATE "C")
+	), begun AS (
+		INSERT INTO login_attempts (
+			user_id, email, ip_address, user_agent, success, pending, attempted_at
+		)
+		SELECT (SELECT "userId" FROM owner), $1, $2, $3, false, true, statement_timestamp()
+		WHERE NOT EXISTS (SELECT FROM counted WHERE count >= failures)
+		RETURNING *
+	)
+	SELECT
+		` + attemptColumns + `,
+		(SELECT COALESCE(json_agg(counted), '[]') FROM counted),
+		EXISTS (
+			SELECT
+			FROM login_attempts
+			WHERE success AND lower(email) = lower($1 COLLATE "C") AND ip_address = $2
+		),
+		COALESCE((SELECT row_to_json(owner) FROM owner), 'null')
+	FROM begun`
+
+func (s *server) beginAttempt(w http.ResponseWriter, r *http.Request) {
+	var new attemptToBegin
+	withUser, ok := included(r, "credentials")
+	if !ok || !decode(r, &new) || !new.valid() {
+		invalid(w)
+		return
+	}
+	limits := []byte("[]")
+	if new.Limits != nil {
+		limits, _ = json.Marshal(new.Limits)
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(lockCounters, new.Email, new.IPAddress)
+	batch.Queue(beginAttempt, new.Email, new.IPAddress, new.UserAgent, string(limits))
+	results := s.pool.SendBatch(r.Context(), batch)
+	_, err := results.Exec()
+	var row begun
+	if err == nil {
+		row, err = scanBegun(results.QueryRow())
+	}
+	if closed := results.Close(); err == nil {
+		err = closed
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		problem(w, http.StatusTooManyRequests, "too-many-failures")
+		return
+	}
+	if !withUser {
+		row.User = nil
+	}
+	finish(w, http.StatusCreated, row, err, "")
+}
+
+const completeAttempt = `
+	UPDATE login_attempts
+	SET
+		success = $2,
+		failure_reason = $3,
+		pending = false,
+		completed_at = statement_timestamp()
+	WHERE id = $1 AND pending
+	RETURNING ` + attemptColumns
+
+// Shares the user's row, as everything that makes tokens: whoever waits for it, or for the attempt,
+// looks again at what they have become.
+const completeWithToken = `
+	WITH owner AS (
+		SELECT id
+		FROM users
+		WHERE id = $3 AND is_active AND version::text = COALESCE($4, version::text)
+		FOR SHARE
+	), completed AS (
+		UPDATE login_attempts
+		SET
+			success = true,
+			failure_reason = $2,
+			pending = false,
+			completed_at = statement_timestamp(),
+			refresh_token_id = gen_random_uuid()
+		WHERE id = $1 AND pending AND user_id = (SELECT id FROM owner)
+		RETURNING *
+	), created AS (
+		INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at, user_agent, ip_address)
+		SELECT refresh_token_id, user_id, $5, $6, $7, $8
+		FROM completed
+		RETURNING ` + tokenColumns + `
+	)
+	SELECT attempt.*, created.*
+	FROM (SELECT ` + attemptColumns + ` FROM completed) AS attempt, created`
+
+func (s *server) completeAttempt(w http.ResponseWriter, r *http.Request, id string) {
+	var new completion
+	if !uuidPattern.MatchString(id) || !decode(r, &new) || !new.valid() {
+		invalid(w)
+		return
+	}
+	var row completed
+	var err error
+	var userID *string
+	if t := new.RefreshToken; t != nil {
+		userID = &t.UserID
+		row, err = scanCompleted(s.pool.QueryRow(r.Context(), completeWithToken,
+			id, new.FailureReason, t.UserID, t.UserVersion,
+			t.TokenHash, t.ExpiresAt, t.UserAgent, t.IPAddress))
+	} else {
+		row.Attempt, err = scanAttempt(s.pool.QueryRow(r.Context(), completeAttempt,
+			id, *new.Success, new.FailureReason))
+	}
+	if !errors.Is(err, pgx.ErrNoRows) {
+		finish(w, http.StatusOK, row, err, "")
+		return
+	}
+	var pending, isOwner bool
+	var isActive *bool
+	err = s.pool.QueryRow(r.Context(), `
+		SELECT pending, user_id IS NOT DISTINCT FROM $2, is_active
+		FROM login_attempts
+		LEFT JOIN users ON users.id = user_id
+		WHERE login_attempts.id = $1`, id, userID).Scan(&pending, &isOwner, &isActive)
+	switch {
+	case err != nil:
+		finish(w, 0, nil, err, "login-attempt-not-found")
+	case !pending:
+		problem(w, http.StatusConflict, "attempt-completed")
+	case !isOwner:
+		problem(w, http.StatusUnprocessableEntity, "user-not-found")
+	case isActive != nil && !*isActive:
+		problem(w, http.StatusConflict, "user-inactive")
+	default:
+		problem(w, http.StatusPreconditionFailed, "precondition-failed")
+	}
+}
+
 func (s *server) createToken(w http.ResponseWriter, r *http.Request) {
 	var new newToken
 	if !decode(r, &new) || !uuidPattern.MatchString(new.UserID) || !new.valid() {
@@ -399,19 +659,19 @@ func (s *server) createToken(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// included tells whether a request wants the user, and whether its query is one at all.
-func included(r *http.Request) (user, ok bool) {
+// included tells whether a request wants more, and whether its query is one at all.
+func included(r *http.Request, what string) (wanted, ok bool) {
 	query := r.URL.Query()
 	switch {
 	case len(query) == 0:
 		return false, true
 	default:
-		return true, len(query) == 1 && query.Get("include") == "user"
+		return true, len(query) == 1 && query.Get("include") == what
 	}
 }
 
 func (s *server) validToken(w http.ResponseWriter, r *http.Request, hash string) {
-	withUser, ok := included(r)
+	withUser, ok := included(r, "user")
 	if !ok {
 		invalid(w)
 		return
@@ -530,7 +790,7 @@ const rotateTokenWithUser = `
 
 func (s *server) rotateToken(w http.ResponseWriter, r *http.Request, hash string) {
 	var new successor
-	withUser, ok := included(r)
+	withUser, ok := included(r, "user")
 	if !ok || !decode(r, &new) || !new.valid() {
 		invalid(w)
 		return
@@ -598,6 +858,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.createUser(w, r)
 	case post && len(path) == 1 && path[0] == "login-attempts":
 		s.createAttempt(w, r)
+	case post && len(path) == 2 && path[0] == "login-attempts" && path[1] == "begin":
+		s.beginAttempt(w, r)
+	case post && len(path) == 3 && path[0] == "login-attempts" && path[2] == "complete":
+		s.completeAttempt(w, r, path[1])
 	case post && len(path) == 1 && path[0] == "refresh-tokens":
 		s.createToken(w, r)
 	case post && len(path) == 3 && path[0] == "refresh-tokens" && path[2] == "revoke":

@@ -40,6 +40,25 @@ export const userChanges = z.strictObject({
   }).nullish(),
 })
 
+export const includeCredentials = z.strictObject({ include: z.enum(["credentials"]).optional() })
+
+export const attemptToBegin = z.strictObject({
+  email,
+  ipAddress,
+  userAgent: text(1024).nullish(),
+  limits: z.array(z.strictObject({
+    by: z.enum(["email", "ipAddress"]),
+    failures: z.int().min(1).max(10_000),
+    minutes: z.int().min(1).max(43_200),
+  })).max(8).default([]),
+})
+
+export const completion = z.strictObject({
+  success: z.boolean(),
+  failureReason: text(256).nullish(),
+  refreshToken: newToken.extend({ userVersion: text(64).nullish() }).nullish(),
+}).refine(({ success, refreshToken }) => success || !refreshToken)
+
 export const newAttempt = z.strictObject({
   userId: z.uuid().nullish(),
   email,

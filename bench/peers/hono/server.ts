@@ -58,7 +58,11 @@ const withUser = (row: postgres.Row) => {
 
 const attempts = sql`id, user_id AS "userId", email, ip_address AS "ipAddress",
   user_agent AS "userAgent", success, failure_reason AS "failureReason",
-  attempted_at AS "attemptedAt"`
+  attempted_at AS "attemptedAt", pending`
+
+const credentials = sql`id AS "userId", email, auth_provider AS "authProvider",
+  password_hash AS "passwordHash", google_id AS "googleId", is_active AS "isActive",
+  version::text AS version`
 
 const problem = (c: Context, status: ContentfulStatusCode, name: string) =>
   c.json({ type: `https://latchkey.dev/problems/${name}`, title: name, status }, status, {
@@ -196,6 +200,214 @@ app.post("/v1/login-attempts", valid("json", schemas.newAttempt), async (c) => {
     RETURNING ${attempts}`
   return c.json(created, 201)
 })
+
+app.post(
+  "/v1/login-attempts/begin",
+  valid("query", schemas.includeCredentials),
+  valid("json", schemas.attemptToBegin),
+  async (c) => {
+    const { email, ipAddress, userAgent, limits } = c.req.valid("json")
+    const [, [row]] = await sql.begin((sql) => [
+      // Both counters of an attempt, in the order of their keys, as everybody takes them, until the
+      // transaction ends: the next statement sees what those have recorded who had them before.
+      sql`
+        SELECT pg_advisory_xact_lock(key)
+        FROM (
+          SELECT hashtextextended(counter, 0) AS key
+          FROM unnest(
+            ARRAY['email ' || lower(${email}::text), 'ipAddress ' || host(${ipAddress}::inet)]
+          ) AS counter
+          ORDER BY key
+        ) AS counters`,
+      // Gives no row where a limit is reached. What is pending counts as a failure. The times are
+      // those of the statement: the transaction may have waited for its locks.
+      sql`
+        WITH counted AS (
+          SELECT
+            limits.*,
+            CASE by
+              WHEN 'email' THEN (
+                SELECT count(*)::int
+                FROM login_attempts
+                WHERE
+                  lower(email) = lower(${email} COLLATE "C")
+                  AND NOT success
+                  AND attempted_at >= statement_timestamp() - make_interval(mins => minutes)
+                  AND attempted_at > COALESCE(
+                    (
+                      SELECT max(attempted_at)
+                      FROM login_attempts
+                      WHERE lower(email) = lower(${email} COLLATE "C") AND success
+                    ),
+                    '-infinity'
+                  )
+              )
+              ELSE (
+                SELECT count(*)::int
+                FROM login_attempts
+                WHERE
+                  ip_address = ${ipAddress}::inet
+                  AND NOT success
+                  AND attempted_at >= statement_timestamp() - make_interval(mins => minutes)
+              )
+            END AS count
+          FROM jsonb_to_recordset(${sql.json(limits)})
+            AS limits (by text, failures int, minutes int)
+        ), owner AS (
+          SELECT ${credentials} FROM users WHERE lower(email) = lower(${email} COLLATE "C")
+        ), begun AS (
+          INSERT INTO login_attempts (
+            user_id, email, ip_address, user_agent, success, pending, attempted_at
+          )
+          SELECT
+            (SELECT "userId" FROM owner),
+            ${email},
+            ${ipAddress},
+            ${userAgent ?? null},
+            false,
+            true,
+            statement_timestamp()
+          WHERE NOT EXISTS (SELECT FROM counted WHERE count >= failures)
+          RETURNING ${attempts}
+        )
+        SELECT
+          begun.*,
+          (SELECT COALESCE(json_agg(counted), '[]') FROM counted) AS counts,
+          EXISTS (
+            SELECT
+            FROM login_attempts
+            WHERE
+              success
+              AND lower(email) = lower(${email} COLLATE "C")
+              AND ip_address = ${ipAddress}
+          ) AS "knownSource",
+          (SELECT row_to_json(owner) FROM owner) AS user
+        FROM begun`,
+    ])
+    if (!row) return problem(c, 429, "too-many-failures")
+    const { counts, knownSource, user, ...attempt } = row
+    const { include } = c.req.valid("query")
+    return c.json({ attempt, counts, knownSource, ...include ? { user } : {} }, 201)
+  },
+)
+
+/**
+ * Shares the user's row, as everything that makes tokens: whoever waits for it, or for the attempt,
+ * looks again at what they have become.
+ */
+const completeWithToken = async (
+  id: string,
+  failureReason: string | null,
+  token: NonNullable<z.infer<typeof schemas.completion>["refreshToken"]>,
+) => {
+  const { userVersion } = token
+  const [row] = await sql`
+    WITH owner AS (
+      SELECT id
+      FROM users
+      WHERE
+        id = ${token.userId}
+        AND is_active
+        AND version::text = COALESCE(${userVersion ?? null}, version::text)
+      FOR SHARE
+    ), completed AS (
+      UPDATE login_attempts
+      SET
+        success = true,
+        failure_reason = ${failureReason},
+        pending = false,
+        completed_at = statement_timestamp(),
+        refresh_token_id = gen_random_uuid()
+      WHERE id = ${id} AND pending AND user_id = (SELECT id FROM owner)
+      RETURNING ${attempts}, refresh_token_id
+    ), created AS (
+      INSERT INTO refresh_tokens (id, user_id, token_hash, expires_at, user_agent, ip_address)
+      SELECT
+        refresh_token_id,
+        "userId",
+        ${token.tokenHash},
+        ${token.expiresAt},
+        ${token.userAgent ?? null},
+        ${token.ipAddress ?? null}
+      FROM completed
+      RETURNING ${tokens}
+    )
+    SELECT
+      created.*,
+      completed.id AS "attemptId",
+      completed.email,
+      completed."ipAddress" AS "attemptIpAddress",
+      completed."userAgent" AS "attemptUserAgent",
+      completed.success,
+      completed."failureReason",
+      completed."attemptedAt",
+      completed.pending
+    FROM created, completed`
+  if (!row) return undefined
+  const {
+    attemptId,
+    email,
+    attemptIpAddress,
+    attemptUserAgent,
+    success,
+    failureReason: reason,
+    attemptedAt,
+    pending,
+    ...refreshToken
+  } = row
+  return {
+    attempt: {
+      id: attemptId,
+      userId: row.userId,
+      email,
+      ipAddress: attemptIpAddress,
+      userAgent: attemptUserAgent,
+      success,
+      failureReason: reason,
+      attemptedAt,
+      pending,
+    },
+    refreshToken,
+  }
+}
+
+app.post(
+  "/v1/login-attempts/:id/complete",
+  valid("param", schemas.userParams),
+  valid("json", schemas.completion),
+  async (c) => {
+    const { id } = c.req.valid("param")
+    const { success, failureReason = null, refreshToken } = c.req.valid("json")
+    if (refreshToken) {
+      const completed = await completeWithToken(id, failureReason, refreshToken)
+      if (completed) return c.json(completed)
+    } else {
+      const [attempt] = await sql`
+        UPDATE login_attempts
+        SET
+          success = ${success},
+          failure_reason = ${failureReason},
+          pending = false,
+          completed_at = statement_timestamp()
+        WHERE id = ${id} AND pending
+        RETURNING ${attempts}`
+      if (attempt) return c.json({ attempt, refreshToken: null })
+    }
+    const [state] = await sql`
+      SELECT
+        pending,
+        user_id IS NOT DISTINCT FROM ${refreshToken?.userId ?? null} AS "isOwner",
+        is_active AS "isActive"
+      FROM login_attempts
+      LEFT JOIN users ON users.id = user_id
+      WHERE login_attempts.id = ${id}`
+    if (!state) return problem(c, 404, "login-attempt-not-found")
+    if (!state.pending) return problem(c, 409, "attempt-completed")
+    if (!state.isOwner) return problem(c, 422, "user-not-found")
+    if (!state.isActive) return problem(c, 409, "user-inactive")
+    return problem(c, 412, "precondition-failed")
+  },
+)
 
 app.post("/v1/refresh-tokens", valid("json", schemas.newToken), async (c) => {
   const token = c.req.valid("json")
