@@ -245,6 +245,16 @@ BEGIN
     known_source := NULL;
     counts := '[]';
     reached := '[]';
+
+    -- A repetition of a request with a key is answered as then, whatever the limits say now.
+    IF item.fingerprint IS NOT NULL
+      AND EXISTS (SELECT FROM public.login_attempts AS same WHERE same.id = item.id)
+    THEN
+      outcome := 'exists';
+      RETURN NEXT;
+      CONTINUE;
+    END IF;
+
     FOR wanted IN
       SELECT
         limit_of.by AS kind,

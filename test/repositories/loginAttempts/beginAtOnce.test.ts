@@ -6,7 +6,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import type { IpAddress } from "../../../src/domain/IpAddress.ts"
 import type { AttemptToBegin, LimitBy } from "../../../src/domain/LoginAttempt.ts"
-import { outcomes, tagsOf } from "../../support/atOnce.ts"
+import { atOnce, outcomes, tagsOf } from "../../support/atOnce.ts"
 import { type Service, serviceWith } from "../../support/elsewhere.ts"
 import { anAttemptId, anAttemptToBegin, anEmail, anIpAddress } from "../../support/factories.ts"
 import { TestDatabase } from "../../support/TestDatabase.ts"
@@ -70,6 +70,29 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })(
         )
       }
     }
+
+    it.effect("with one key against a limit of one, all are the same, on two services", () =>
+      Effect.gen(function* () {
+        const services = [yield* serviceWith(10), yield* serviceWith(10)]
+        for (const _ of rounds) {
+          const idempotencyKey = anAttemptId()
+          const attempt = anAttemptToBegin({
+            ipAddress: aNetwork()(1),
+            limits: [{ by: "ipAddress", failures: 1, minutes: 15 }],
+          })
+          const begun = yield* atOnce(
+            forty.map((index) =>
+              (services[index % 2] ?? assert.fail("A service")).attempts.begin(attempt, {
+                idempotencyKey,
+              })
+            ),
+          )
+          assert.deepStrictEqual(
+            new Set(begun.map(({ attempt: { id }, counts }) => `${id} ${counts[0]?.count}`)),
+            new Set([`${idempotencyKey} 0`]),
+          )
+        }
+      }).pipe(Effect.scoped))
 
     it.effect("by any of four limits, whichever is reached first, on two services", () =>
       Effect.gen(function* () {
