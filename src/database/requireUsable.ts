@@ -21,6 +21,9 @@ const rights: Readonly<Record<string, ReadonlyArray<string>>> = {
   users_version_seq: ["USAGE"],
 }
 
+/** The functions that its statements call; everybody may, unless that was revoked. */
+const functions = ["begin_login_attempts", "login_counter_lock", "login_failures"]
+
 /** Why the database cannot be used as it is. */
 export class DatabaseUnusable extends Schema.TaggedError<DatabaseUnusable>()("DatabaseUnusable", {
   reason: Schema.Literals([
@@ -44,6 +47,8 @@ class Inspection extends SessionSettings.SessionFacts.extend<Inspection>("Inspec
     missing: Schema.Array(Schema.String),
     hidesRows: Schema.Boolean,
   })),
+  /** Functions that the role may not call. */
+  closedFunctions: Schema.Array(Schema.String),
 }) {}
 
 const needed = Object.entries(rights)
@@ -76,18 +81,30 @@ SELECT ${SessionSettings.factsColumns},
     JOIN pg_catalog.pg_class AS class ON class.relname = needed.name
     JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
     WHERE namespace.nspname = 'public'
-  ) AS objects`
+  ) AS objects,
+  (
+    SELECT COALESCE(pg_catalog.json_agg(function.proname ORDER BY function.proname), '[]')
+    FROM pg_catalog.pg_proc AS function
+    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = function.pronamespace
+    WHERE
+      namespace.nspname = 'public'
+      AND function.proname IN (${functions.map((name) => `'${name}'`).join(", ")})
+      AND NOT pg_catalog.has_function_privilege(function.oid, 'EXECUTE')
+  ) AS "closedFunctions"`
 
 const decode = Schema.decodeUnknownEffect(Schema.Tuple([Inspection]))
 
 const unusable = (reason: DatabaseUnusable["reason"], message: string) =>
   Effect.fail(new DatabaseUnusable({ reason, message }))
 
-const missingRights = ({ objects, usesPublic }: Inspection): ReadonlyArray<string> => [
+const missingRights = (
+  { objects, closedFunctions, usesPublic }: Inspection,
+): ReadonlyArray<string> => [
   ...usesPublic ? [] : ["USAGE on the schema public"],
   ...objects.flatMap(({ name, missing }) =>
     missing.length === 0 ? [] : [`${missing.join(", ")} on public.${name}`]
   ),
+  ...closedFunctions.map((name) => `EXECUTE on public.${name}`),
 ]
 
 const judge = (found: Inspection, config: PgClient.PgClientConfig) => {

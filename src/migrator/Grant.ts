@@ -77,7 +77,7 @@ const findExcess = Effect.fnUntraced(function* (role: string) {
 
 /**
  * Grants a role what the service needs: reading and writing the rows of the three tables, reading the
- * ledger, and no more. Again after a migration that adds a table or a sequence. Gives back what else
+ * ledger, and no more. Again after a migration that adds a table, a sequence or a function. Gives back what else
  * the role can do, a sentence each.
  */
 export const grant = Effect.fn("Grant.grant")(function* (role: string) {

@@ -47,6 +47,13 @@ layer(Layer.empty, { excludeTestServices: true })("requireUsable", (it) => {
         )
         yield* asSuperuser(owner, `GRANT ${right} ON ${object} TO ${role}`)
       }
+      for (const name of ["begin_login_attempts", "login_counter_lock", "login_failures"]) {
+        yield* asSuperuser(owner, `REVOKE EXECUTE ON FUNCTION public.${name} FROM PUBLIC`)
+        assert.deepStrictEqual(yield* checked(connection), [])
+        yield* asSuperuser(owner, `REVOKE EXECUTE ON FUNCTION public.${name} FROM ${role}`)
+        assert.include((yield* refusalOf(connection)).message, `lacks EXECUTE on public.${name}.`)
+        yield* asSuperuser(owner, `GRANT EXECUTE ON FUNCTION public.${name} TO ${role}`)
+      }
       yield* asSuperuser(owner, "REVOKE USAGE ON SCHEMA public FROM PUBLIC")
       yield* asSuperuser(owner, `REVOKE USAGE ON SCHEMA public FROM ${role}`)
       const { reason, message } = yield* refusalOf(connection)
