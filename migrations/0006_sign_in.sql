@@ -14,7 +14,9 @@ ALTER TABLE login_attempts
   -- When it was completed; null for what is pending, and for what was recorded whole.
   ADD COLUMN completed_at timestamptz(3),
   -- The refresh token that its completion has created.
-  ADD COLUMN refresh_token_id uuid;
+  ADD COLUMN refresh_token_id uuid,
+  -- SHA-256 of that token's hash: the same completion is known again when the token is gone.
+  ADD COLUMN refresh_token_digest bytea;
 
 ALTER TABLE login_attempts
   ADD CONSTRAINT login_attempts_pending_check CHECK (
@@ -66,10 +68,10 @@ RETURN hashtextextended(
   0
 );
 
--- When the failures were that a counter counts, the newest first and so many at most: since a time, and
--- before an attempt if one is given. Of an address they count since its last success and since they were
--- forgiven; of a host always, since an attacker can always succeed with an account of his own. Attempts
--- of one millisecond are told apart by their ids, which begin with the time.
+-- How many failures a counter counts, so many of the newest at most, and when the oldest of these was:
+-- since a time, and before an attempt if one is given. Of an address they count since its last success
+-- and since they were forgiven; of a host always, since an attacker can always succeed with an account
+-- of his own. Attempts of one millisecond are told apart by their ids.
 --
 -- Each kind has an index in its order, so that no more is read than is counted.
 CREATE FUNCTION login_failures(
@@ -79,20 +81,23 @@ CREATE FUNCTION login_failures(
   since timestamptz,
   most integer,
   before_time timestamptz DEFAULT 'infinity',
-  before_id uuid DEFAULT 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-) RETURNS SETOF timestamptz
+  before_id uuid DEFAULT 'ffffffff-ffff-ffff-ffff-ffffffffffff',
+  OUT failures integer,
+  OUT oldest timestamptz
+)
 LANGUAGE plpgsql
 STABLE
 SET search_path = ''
 AS $$
 DECLARE
-  success_time timestamptz := '-infinity';
-  success_id uuid := '00000000-0000-0000-0000-000000000000';
+  success_time timestamptz;
+  success_id uuid;
   forgiven timestamptz;
 BEGIN
   IF counted_by = 'ipAddress' THEN
-    RETURN QUERY
-      SELECT attempt.attempted_at::timestamptz
+    SELECT count(*), min(failure.attempted_at) INTO failures, oldest
+    FROM (
+      SELECT attempt.attempted_at
       FROM public.login_attempts AS attempt
       WHERE
         NOT attempt.success
@@ -100,11 +105,13 @@ BEGIN
         AND attempt.attempted_at >= since
         AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
       ORDER BY attempt.attempted_at DESC
-      LIMIT most;
+      LIMIT most
+    ) AS failure;
     RETURN;
   ELSIF counted_by = 'ipPrefix' THEN
-    RETURN QUERY
-      SELECT attempt.attempted_at::timestamptz
+    SELECT count(*), min(failure.attempted_at) INTO failures, oldest
+    FROM (
+      SELECT attempt.attempted_at
       FROM public.login_attempts AS attempt
       WHERE
         NOT attempt.success
@@ -114,7 +121,8 @@ BEGIN
         AND attempt.attempted_at >= since
         AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
       ORDER BY attempt.attempted_at DESC
-      LIMIT most;
+      LIMIT most
+    ) AS failure;
     RETURN;
   END IF;
 
@@ -130,8 +138,9 @@ BEGIN
     ORDER BY attempt.attempted_at DESC, attempt.id DESC
     LIMIT 1;
 
-    RETURN QUERY
-      SELECT attempt.attempted_at::timestamptz
+    SELECT count(*), min(failure.attempted_at) INTO failures, oldest
+    FROM (
+      SELECT attempt.attempted_at
       FROM public.login_attempts AS attempt
       WHERE
         NOT attempt.success
@@ -141,7 +150,8 @@ BEGIN
         AND (success_id IS NULL OR (attempt.attempted_at, attempt.id) > (success_time, success_id))
         AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
       ORDER BY attempt.attempted_at DESC
-      LIMIT most;
+      LIMIT most
+    ) AS failure;
   ELSE
     SELECT attempt.attempted_at, attempt.id INTO success_time, success_id
     FROM public.login_attempts AS attempt
@@ -152,8 +162,9 @@ BEGIN
     ORDER BY attempt.attempted_at DESC, attempt.id DESC
     LIMIT 1;
 
-    RETURN QUERY
-      SELECT attempt.attempted_at::timestamptz
+    SELECT count(*), min(failure.attempted_at) INTO failures, oldest
+    FROM (
+      SELECT attempt.attempted_at
       FROM public.login_attempts AS attempt
       WHERE
         NOT attempt.success
@@ -163,7 +174,8 @@ BEGIN
         AND (success_id IS NULL OR (attempt.attempted_at, attempt.id) > (success_time, success_id))
         AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
       ORDER BY attempt.attempted_at DESC
-      LIMIT most;
+      LIMIT most
+    ) AS failure;
   END IF;
 END;
 $$;
@@ -173,9 +185,13 @@ $$;
 -- transaction of several statements that is five ways to the server and back instead of one, while the
 -- counters are locked.
 --
--- Locks: the counters of all limits, in the order of their keys; then users that have the addresses, one
--- after the other, FOR KEY SHARE. With `waits` false it waits for no counter, and leaves out the
--- attempts, as contended, one of whose counters somebody else holds.
+-- Locks: of each attempt with limits the four counters that it is a failure of, in the order of their
+-- keys; for itself alone those that it counts, and shared with others that count them as little those
+-- that it only adds to. So of two attempts one of which counts the other, one waits; others do not. Then
+-- users that have the addresses, one after the other, FOR KEY SHARE. With `waits` false it waits for no
+-- counter, and leaves out the attempts, as contended, one of whose counters somebody else holds.
+--
+-- What several attempts count is read once, and counted on from there.
 --
 -- `outcome` is begun, with `counts` of the failures before by limit; refused, with those of the limits
 -- that were reached (a thousand failures beyond a limit are counted and no more); contended; or exists,
@@ -193,32 +209,57 @@ LANGUAGE plpgsql
 SET search_path = ''
 AS $$
 DECLARE
-  keys bigint[];
-  key bigint;
+  held bigint[] := '{}';
+  counter record;
+  is_held boolean;
   item record;
   wanted record;
   began timestamptz(3);
-  counted integer;
-  leaves timestamptz;
   reached jsonb;
+  -- What was counted: the lock of each counter, the limit, the failures, and the oldest one that counts
+  -- towards the limit, where that was asked for.
+  counted_locks bigint[] := '{}';
+  counted_limits jsonb[] := '{}';
+  counted_failures integer[] := '{}';
+  counted_oldest timestamptz[] := '{}';
+  entry integer;
+  found_entry integer;
 BEGIN
-  SELECT array_agg(DISTINCT lock_key ORDER BY lock_key) INTO keys
-  FROM
-    json_to_recordset(given) AS input (email text, "ipAddress" inet, limits json),
-    json_to_recordset(input.limits) AS limit_of (by text),
-    public.login_counter_lock(limit_of.by, lower(input.email COLLATE "C"), input."ipAddress")
-      AS lock_key;
-  IF keys IS NULL THEN
-    keys := '{}';
-  ELSIF waits THEN
-    FOREACH key IN ARRAY keys LOOP
-      PERFORM pg_advisory_xact_lock(key);
-    END LOOP;
-  ELSE
-    keys := ARRAY(
-      SELECT lock_key FROM unnest(keys) AS lock_key WHERE pg_try_advisory_xact_lock(lock_key)
-    );
+  -- With one snapshot for all statements, nobody would be seen who was waited for.
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'begin_login_attempts needs the isolation level READ COMMITTED'
+      USING ERRCODE = 'invalid_transaction_state';
   END IF;
+
+  FOR counter IN
+    SELECT lock_key, bool_or(is_counted) AS is_counted
+    FROM
+      json_to_recordset(given) AS input (email text, "ipAddress" inet, limits json),
+      unnest('{email,ipAddress,ipPrefix,emailAndIpAddress}'::text[]) AS kind,
+      public.login_counter_lock(kind, lower(input.email COLLATE "C"), input."ipAddress")
+        AS lock_key,
+      LATERAL (
+        SELECT bool_or(limit_of.by = kind) AS is_counted
+        FROM json_to_recordset(input.limits) AS limit_of (by text)
+      ) AS limited
+    WHERE limited.is_counted IS NOT NULL
+    GROUP BY lock_key
+    ORDER BY lock_key
+  LOOP
+    is_held := true;
+    IF waits AND counter.is_counted THEN
+      PERFORM pg_advisory_xact_lock(counter.lock_key);
+    ELSIF waits THEN
+      PERFORM pg_advisory_xact_lock_shared(counter.lock_key);
+    ELSIF counter.is_counted THEN
+      is_held := pg_try_advisory_xact_lock(counter.lock_key);
+    ELSE
+      is_held := pg_try_advisory_xact_lock_shared(counter.lock_key);
+    END IF;
+    IF is_held THEN
+      held := held || counter.lock_key;
+    END IF;
+  END LOOP;
   began := clock_timestamp();
 
   FOR item IN
@@ -230,7 +271,11 @@ BEGIN
       input.host,
       input.user_agent,
       input.fingerprint,
-      input.limits
+      input.limits,
+      ARRAY(
+        SELECT public.login_counter_lock(kind, lower(input.email COLLATE "C"), input.host)
+        FROM unnest('{email,ipAddress,ipPrefix,emailAndIpAddress}'::text[]) AS kind
+      ) AS locks
     FROM
       ROWS FROM (
         json_to_recordset(given) AS (
@@ -239,7 +284,6 @@ BEGIN
       ) WITH ORDINALITY AS input (id, email, host, user_agent, fingerprint, limits, ordinality)
   LOOP
     place := item.ordinality;
-    outcome := 'contended';
     attempt := NULL;
     owner := NULL;
     known_source := NULL;
@@ -255,52 +299,78 @@ BEGIN
       CONTINUE;
     END IF;
 
+    IF json_array_length(item.limits) > 0 AND NOT item.locks <@ held THEN
+      outcome := 'contended';
+      counts := NULL;
+      RETURN NEXT;
+      CONTINUE;
+    END IF;
+
     FOR wanted IN
       SELECT
         limit_of.by AS kind,
         limit_of.failures,
         limit_of.minutes,
-        public.login_counter_lock(limit_of.by, item.address, item.host) = ANY (keys) AS is_locked
+        jsonb_build_array(limit_of.failures, limit_of.minutes) AS terms,
+        public.login_counter_lock(limit_of.by, item.address, item.host) AS lock_key
       FROM json_to_recordset(item.limits) AS limit_of (by text, failures integer, minutes integer)
     LOOP
-      IF NOT wanted.is_locked THEN
-        counts := NULL;
-        EXIT;
+      found_entry := NULL;
+      FOREACH entry IN ARRAY array_positions(counted_locks, wanted.lock_key) LOOP
+        IF counted_limits[entry] = wanted.terms THEN
+          found_entry := entry;
+        END IF;
+      END LOOP;
+      IF found_entry IS NULL THEN
+        found_entry := cardinality(counted_locks) + 1;
+        counted_locks[found_entry] := wanted.lock_key;
+        counted_limits[found_entry] := wanted.terms;
+        counted_failures[found_entry] := (
+          SELECT failures
+          FROM public.login_failures(
+            wanted.kind,
+            item.address,
+            item.host,
+            began - make_interval(mins => wanted.minutes),
+            wanted.failures + 1000
+          )
+        );
+        counted_oldest[found_entry] := NULL;
       END IF;
-      SELECT count(*), min(failure.failed_at) FILTER (WHERE failure.place_of = wanted.failures)
-      INTO counted, leaves
-      FROM (
-        SELECT failed_at, row_number() OVER () AS place_of
-        FROM public.login_failures(
-          wanted.kind,
-          item.address,
-          item.host,
-          began - make_interval(mins => wanted.minutes),
-          wanted.failures + 1000
-        ) AS failed_at
-      ) AS failure;
       counts := counts || jsonb_build_object(
         'by', wanted.kind,
         'minutes', wanted.minutes,
         'failures', wanted.failures,
-        'count', counted
+        'count', counted_failures[found_entry]
       );
-      IF counted >= wanted.failures THEN
-        -- When the failure at the limit's place, from the newest, has left the window.
-        leaves := leaves + make_interval(mins => wanted.minutes);
+      IF counted_failures[found_entry] >= wanted.failures THEN
+        IF counted_oldest[found_entry] IS NULL THEN
+          counted_oldest[found_entry] := (
+            SELECT oldest
+            FROM public.login_failures(
+              wanted.kind,
+              item.address,
+              item.host,
+              began - make_interval(mins => wanted.minutes),
+              wanted.failures
+            )
+          );
+        END IF;
+        -- When that has left the window, one fewer than the limit is left.
         reached := reached || jsonb_build_object(
           'by', wanted.kind,
           'failures', wanted.failures,
-          'count', counted,
-          'retryAfter', greatest(1, ceil(extract(epoch FROM leaves - began)))
+          'count', counted_failures[found_entry],
+          'retryAfter', greatest(
+            1,
+            ceil(extract(
+              epoch FROM counted_oldest[found_entry] + make_interval(mins => wanted.minutes) - began
+            ))
+          )
         );
       END IF;
     END LOOP;
 
-    IF counts IS NULL THEN
-      RETURN NEXT;
-      CONTINUE;
-    END IF;
     IF reached <> '[]' THEN
       outcome := 'refused';
       counts := reached;
@@ -326,7 +396,21 @@ BEGIN
     )
     ON CONFLICT (id) DO NOTHING
     RETURNING * INTO attempt;
-    outcome := CASE WHEN attempt.id IS NULL THEN 'exists' ELSE 'begun' END;
+    IF attempt.id IS NULL THEN
+      outcome := 'exists';
+      RETURN NEXT;
+      CONTINUE;
+    END IF;
+
+    -- From now on it is a failure of each of its counters.
+    FOR found_entry IN
+      SELECT unnest(array_positions(counted_locks, lock_key))
+      FROM unnest(item.locks) AS lock_key
+    LOOP
+      counted_failures[found_entry] := counted_failures[found_entry] + 1;
+      counted_oldest[found_entry] := NULL;
+    END LOOP;
+    outcome := 'begun';
     RETURN NEXT;
   END LOOP;
 END;

@@ -1,5 +1,5 @@
 /** PostgreSQL's data directory: made once, complete or not at all, and checked at every start. */
-import { Effect, Option } from "effect"
+import { Effect, Option, Schedule } from "effect"
 import { run, script } from "./Account.ts"
 import { ifFound, lstat } from "./attempt.ts"
 import type { Binaries } from "./Binaries.ts"
@@ -125,8 +125,11 @@ const removeUnfinished = Effect.fnUntraced(function* ({ account, directory, owne
     `for name in *.unfinished; do [ ! -d "$name" ] || echo "$name"; done`,
   )
   for (const name of names.split("\n").filter((name) => name !== "")) {
-    yield* script(account, `find "$1" -mindepth 1 -delete`, [`${directory}/${name}`])
-    yield* scriptIn(owner, directory, `rmdir -- "$2"`, [name])
+    yield* script(account, `find "$1" -mindepth 1 -delete`, [`${directory}/${name}`]).pipe(
+      Effect.andThen(scriptIn(owner, directory, `rmdir -- "$2"`, [name])),
+      // An initdb that outlived its service may still write there, or remove what it has written.
+      Effect.retry({ times: 20, schedule: Schedule.spaced("100 millis") }),
+    )
   }
 })
 

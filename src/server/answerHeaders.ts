@@ -14,10 +14,13 @@ const requestIdOf = ({ headers }: IncomingMessage): string => {
   return typeof given === "string" && requestId.test(given) ? given : randomUUID()
 }
 
-/** Names the request, and keeps what the API answers out of caches (RFC 9111, 5.2.2.5). */
+/**
+ * Names the request, and keeps its answer out of caches (RFC 9111, 5.2.2.5), however its target is written;
+ * what may be cached says so itself.
+ */
 export const setAnswerHeaders = (request: IncomingMessage, response: ServerResponse): void => {
   response.setHeader("x-request-id", requestIdOf(request))
-  if (request.url?.startsWith("/v1/")) response.setHeader("cache-control", "no-store")
+  response.setHeader("cache-control", "no-store")
 }
 
 type Headers = Readonly<Record<string, string | undefined>>

@@ -159,6 +159,7 @@ layer(TestDatabase.layerClient)("the schema that the migrations make", (it) => {
         "pending boolean not null false",
         "completed_at timestamp(3) with time zone null -",
         "refresh_token_id uuid null -",
+        "refresh_token_digest bytea null -",
       ])
       const constraints = yield* constraintsOf("login_attempts")
       assert.deepStrictEqual(constraints.map((constraint) => constraint.split(" ")[0]), [

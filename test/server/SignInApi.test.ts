@@ -180,6 +180,27 @@ layer(TestService)("a sign-in", (it) => {
       for (const answer of answers) assert.deepStrictEqual(answer.json, first)
     }))
 
+  it.effect("is completed as before when the token is gone", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const userId = yield* aNewUserId
+      const { email } = assertJson(yield* get(`/v1/users/${userId}`), 200)
+      const started = yield* begun({ email, ipAddress: aHost() })
+      const verdict = { success: true, refreshToken: aTokenBody(userId) }
+      const { attempt } = assertJson(yield* complete(started, verdict), 200)
+      yield* sql`DELETE FROM refresh_tokens WHERE user_id = ${userId}`
+      assert.deepStrictEqual(assertJson(yield* complete(started, verdict), 200), {
+        attempt,
+        refreshToken: null,
+      })
+      for (
+        const other of [
+          { success: true },
+          { success: true, refreshToken: aTokenBody(userId) },
+        ]
+      ) assertProblem(yield* complete(started, other), 409, "attempt-completed")
+    }))
+
   it.effect("is not completed where its token is refused", () =>
     Effect.gen(function* () {
       const userId = yield* aNewUserId

@@ -3,7 +3,8 @@
  * password is looked at. What is begun and never completed counts as a failure.
  *
  * Counters are locked by advisory locks, which are taken in the order of their keys before any row, and
- * held until the transaction ends: of many attempts at once exactly as many begin as a limit leaves.
+ * held until the transaction ends: of many attempts at once exactly as many begin as a limit leaves,
+ * also where each has other limits.
  *
  * Attempts that arrive together share one transaction, so that a counter of many, such as a host behind
  * which thousands of users sit, is locked once for all of them. A group waits for no counter: those
@@ -140,7 +141,7 @@ const makeFindBegun = (sql: SqlClient.SqlClient) => {
                   'minutes', minutes,
                   'failures', failures,
                   'count', (
-                    SELECT count(*)
+                    SELECT login_failures.failures
                     FROM public.login_failures(
                       by,
                       lower(attempt.email),

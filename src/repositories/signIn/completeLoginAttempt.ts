@@ -3,7 +3,7 @@
  * transaction. The same completion again gives the same answer.
  */
 import { Data, Effect, Option, Schema } from "effect"
-import { type SqlClient, SqlSchema } from "effect/sql"
+import { type SqlClient, SqlSchema, type Statement } from "effect/sql"
 import * as Batcher from "../../database/batching/Batcher.ts"
 import { interpretErrors, isUndoneForARow } from "../../database/Constraints.ts"
 import {
@@ -99,6 +99,9 @@ const completionTypes = {
   reason: "text",
 }
 
+const digestOf = (sql: SqlClient.SqlClient, tokenHash: Statement.Fragment) =>
+  sql`sha256(convert_to(${tokenHash}, 'UTF8'))`
+
 /**
  * Makes the statement that completes attempts as far as nothing is in the way of it: what others hold,
  * what conflicts and what would be refused is left out.
@@ -154,7 +157,9 @@ const makeCompleteWhereFree = (sql: SqlClient.SqlClient) => {
           ON CONFLICT DO NOTHING
           RETURNING ${tokens.columns}
         ), done AS (
-          SELECT input."attemptId", input.verdict, input.reason, token."token.id" AS token_id
+          SELECT
+            input."attemptId", input.verdict, input.reason,
+            token."token.id" AS token_id, input."tokenHash" AS token_hash
           FROM input
           JOIN held ON held.id = input."attemptId"
           LEFT JOIN token ON token."token.id" = input.id
@@ -166,7 +171,8 @@ const makeCompleteWhereFree = (sql: SqlClient.SqlClient) => {
             failure_reason = done.reason,
             pending = false,
             completed_at = statement_timestamp(),
-            refresh_token_id = done.token_id
+            refresh_token_id = done.token_id,
+            refresh_token_digest = ${digestOf(sql, sql.literal("done.token_hash"))}
           FROM done
           WHERE login_attempts.id = done."attemptId"
           RETURNING ${attempts.columns}, done.token_id
@@ -187,15 +193,19 @@ const makeStatements = (sql: SqlClient.SqlClient) => {
   const tokenColumns = tokens.aliases(tokenPrefix)
 
   const find = SqlSchema.findOneOption({
-    Request: LoginAttemptId,
+    Request: Schema.Struct({ id: LoginAttemptId, tokenHash: nullable(Schema.String) }),
     Result: Schema.ObjectKeyword,
-    execute: (id) =>
+    execute: ({ id, tokenHash }) =>
       sql`
         WITH attempt AS (
           SELECT
             ${attempts.columns},
             refresh_token_id,
-            completed_at IS NOT NULL AS "wasBegun"
+            completed_at IS NOT NULL
+              AND refresh_token_digest IS NOT DISTINCT FROM ${
+        digestOf(sql, sql`${tokenHash}::text`)
+      }
+              AS "isOfToken"
           FROM public.login_attempts
           WHERE id = ${id}
         ), token (${tokenColumns}) AS (
@@ -214,9 +224,10 @@ const makeStatements = (sql: SqlClient.SqlClient) => {
       success: Schema.Boolean,
       failureReason: nullable(Schema.String),
       tokenId: nullable(StoredUuid),
+      tokenHash: nullable(Schema.String),
     }),
     Result: LoginAttempt,
-    execute: bounded(({ id, success, failureReason, tokenId, lockTimeout }) =>
+    execute: bounded(({ id, success, failureReason, tokenId, tokenHash, lockTimeout }) =>
       sql`
         UPDATE public.login_attempts
         SET
@@ -224,7 +235,8 @@ const makeStatements = (sql: SqlClient.SqlClient) => {
           failure_reason = ${failureReason},
           pending = false,
           completed_at = statement_timestamp(),
-          refresh_token_id = ${tokenId}::uuid
+          refresh_token_id = ${tokenId}::uuid,
+          refresh_token_digest = ${digestOf(sql, sql`${tokenHash}::text`)}
         WHERE id = ${id} AND pending AND ${lockTimeoutIs(sql, lockTimeout)}
         RETURNING ${attempts.columns}`
     ),
@@ -245,7 +257,13 @@ const makeCompleteOrRefuse = Effect.fnUntraced(function* (sql: SqlClient.SqlClie
     function* ({ id, success, failureReason, refreshToken }: Call) {
       yield* boundTransaction
       const token = refreshToken === null ? null : yield* createToken(refreshToken)
-      const attempt = yield* complete({ id, success, failureReason, tokenId: token?.id ?? null })
+      const attempt = yield* complete({
+        id,
+        success,
+        failureReason,
+        tokenId: token?.id ?? null,
+        tokenHash: token?.tokenHash ?? null,
+      })
       if (Option.isNone(attempt)) return yield* new NoLongerPending()
       return {
         attempt: attempt.value,
@@ -256,24 +274,26 @@ const makeCompleteOrRefuse = Effect.fnUntraced(function* (sql: SqlClient.SqlClie
     interpretErrors(),
   )
 
-  /** The answer of an earlier completion, if this one is the same. */
+  /** The answer of an earlier completion, if this one is the same; without a token that is gone. */
   const repeat = Effect.fnUntraced(function* (row: object, wanted: Call) {
     const earlier = yield* decodeCompleted(row).pipe(interpretErrors())
     const { success, failureReason } = earlier.attempt
-    const tokenHash = Option.getOrNull(earlier.refreshToken)?.tokenHash
-    const isSame = "wasBegun" in row && row.wasBegun === true &&
+    const isSame = "isOfToken" in row && row.isOfToken === true &&
       success === wanted.success &&
-      failureReason === wanted.failureReason &&
-      tokenHash === wanted.refreshToken?.tokenHash
+      failureReason === wanted.failureReason
     return isSame ? earlier : yield* new AttemptCompleted()
   })
 
-  const findNow = (id: LoginAttemptId) => find(id).pipe(retryRead(sql), interpretErrors())
+  const findNow = ({ id, refreshToken }: Call) =>
+    find({ id, tokenHash: refreshToken?.tokenHash ?? null }).pipe(
+      retryRead(sql),
+      interpretErrors(),
+    )
 
   const completeOrRefuse = (call: Call): Effect.Effect<CompletedAttempt, CompletionError> =>
     Effect.gen(function* (): Effect.fn.Return<CompletedAttempt, CompletionError> {
       while (true) {
-        const found = yield* findNow(call.id)
+        const found = yield* findNow(call)
         if (Option.isNone(found)) return yield* new LoginAttemptNotFound()
         const attempt = yield* decodeAttempt(found.value).pipe(interpretErrors())
         if (!attempt.pending) return yield* repeat(found.value, call)
@@ -284,7 +304,7 @@ const makeCompleteOrRefuse = Effect.fnUntraced(function* (sql: SqlClient.SqlClie
           NoLongerPending: () => Effect.succeedNone,
           // Of two equal completions at once, the later one finds the token of the earlier one.
           TokenHashTaken: Effect.fnUntraced(function* (taken) {
-            const now = yield* findNow(call.id)
+            const now = yield* findNow(call)
             const isPending = Option.isSome(now) && "pending" in now.value && now.value.pending
             return isPending ? yield* taken : Option.none<CompletedAttempt>()
           }),

@@ -94,6 +94,26 @@ layer(TestDatabase.layerRepositories, { excludeTestServices: true })(
         }
       }).pipe(Effect.scoped))
 
+    it.effect("by one limit each, of four kinds, on two services", () =>
+      Effect.gen(function* () {
+        const services = [yield* serviceWith(10), yield* serviceWith(10)]
+        const kinds = ["email", "ipAddress", "ipPrefix", "emailAndIpAddress"] as const
+        for (const _ of rounds) {
+          const [email, ipAddress] = [anEmail(), aNetwork()(1)]
+          const results = yield* outcomes(forty.map((index) => {
+            const by = kinds[index % 4] ?? "email"
+            const attempt = anAttemptToBegin({
+              email,
+              ipAddress,
+              limits: [{ by, failures: 5, minutes: 15 }],
+            })
+            const service = services[index >> 2 & 1] ?? assert.fail("A service")
+            return begin(attempt, index % 3 === 0)(service)
+          }))
+          assert.lengthOf(tagsOf(results).filter((tag) => tag === "done"), 5)
+        }
+      }).pipe(Effect.scoped))
+
     it.effect("by any of four limits, whichever is reached first, on two services", () =>
       Effect.gen(function* () {
         const [one, two] = [yield* serviceWith(10), yield* serviceWith(10)]
