@@ -457,7 +457,7 @@ layer(TestService)("finding users", (it) => {
   it.effect("lists those whose address begins so, by address", () =>
     Effect.gen(function* () {
       const prefix = `find-${crypto.randomUUID()}`
-      for (const name of ["c", "A", "b", "b2"]) {
+      for (const name of ["c", "A", "b", "b2", "kelvin"]) {
         yield* createUser({ email: `${prefix}.${name}@example.com` })
       }
       const path = `/v1/users?emailPrefix=${prefix.toUpperCase()}.&limit=3`
@@ -465,11 +465,13 @@ layer(TestService)("finding users", (it) => {
       const rest = assertPage(yield* get(`${path}&cursor=${first.nextCursor}`))
       assert.deepStrictEqual(
         [...first.items, ...rest.items].map((item) => stringAt(item, "email").split(".")[1]),
-        ["A@example", "b2@example", "b@example", "c@example"],
+        ["A@example", "b2@example", "b@example", "c@example", "kelvin@example"],
       )
       assert.isNull(rest.nextCursor)
       assert.lengthOf(assertPage(yield* get(`/v1/users?emailPrefix=${prefix}.b@`)).items, 1)
       assert.lengthOf(assertPage(yield* get(`/v1/users?emailPrefix=${prefix}.%25`)).items, 0)
+      const kelvinSign = `${prefix}.${encodeURIComponent("\u212a")}elvin`
+      assert.lengthOf(assertPage(yield* get(`/v1/users?emailPrefix=${kelvinSign}`)).items, 0)
       assertInvalid(yield* get("/v1/users?emailPrefix="), "emailPrefix")
       assertInvalid(yield* get(`/v1/users?cursor=${first.nextCursor}`), "cursor")
     }))

@@ -56,7 +56,8 @@ export const makeListUsers = (sql: SqlClient.SqlClient) => {
     { limit, after }: { readonly limit: number; readonly after?: Email | undefined },
   ) {
     const rows = yield* findPageByEmail({
-      prefix: prefix.toLowerCase(),
+      // As PostgreSQL's lower() by the collation "C": the Kelvin sign, say, is no k.
+      prefix: prefix.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()),
       after: after?.toLowerCase() ?? "",
       limit: limit + 1,
     }).pipe(retryRead(sql), interpretErrors())
