@@ -71,7 +71,8 @@ RETURN hashtextextended(
 -- How many failures a counter counts, so many of the newest at most, and when the oldest of these was:
 -- since a time, and before an attempt if one is given. Of an address they count since its last success
 -- and since they were forgiven; of a host always, since an attacker can always succeed with an account
--- of his own. Attempts of one millisecond are told apart by their ids.
+-- of his own. Attempts of one millisecond are told apart by their ids, which are looked up by themselves:
+-- for an order by both PostgreSQL 15 may sort all successes.
 --
 -- Each kind has an index in its order, so that no more is read than is counted.
 CREATE FUNCTION login_failures(
@@ -129,13 +130,22 @@ BEGIN
   SELECT failures_forgiven_at INTO forgiven FROM public.users WHERE lower(users.email) = address;
 
   IF counted_by = 'email' THEN
-    SELECT attempt.attempted_at, attempt.id INTO success_time, success_id
+    SELECT attempt.attempted_at INTO success_time
     FROM public.login_attempts AS attempt
     WHERE
       attempt.success
       AND lower(attempt.email) = address
       AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
-    ORDER BY attempt.attempted_at DESC, attempt.id DESC
+    ORDER BY attempt.attempted_at DESC
+    LIMIT 1;
+    SELECT attempt.id INTO success_id
+    FROM public.login_attempts AS attempt
+    WHERE
+      attempt.success
+      AND lower(attempt.email) = address
+      AND attempt.attempted_at = success_time
+      AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
+    ORDER BY attempt.id DESC
     LIMIT 1;
 
     SELECT count(*), min(failure.attempted_at) INTO failures, oldest
@@ -153,13 +163,22 @@ BEGIN
       LIMIT most
     ) AS failure;
   ELSE
-    SELECT attempt.attempted_at, attempt.id INTO success_time, success_id
+    SELECT attempt.attempted_at INTO success_time
     FROM public.login_attempts AS attempt
     WHERE
       attempt.success
       AND lower(attempt.email) || ' ' || host(attempt.ip_address) = address || ' ' || host(host)
       AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
-    ORDER BY attempt.attempted_at DESC, attempt.id DESC
+    ORDER BY attempt.attempted_at DESC
+    LIMIT 1;
+    SELECT attempt.id INTO success_id
+    FROM public.login_attempts AS attempt
+    WHERE
+      attempt.success
+      AND lower(attempt.email) || ' ' || host(attempt.ip_address) = address || ' ' || host(host)
+      AND attempt.attempted_at = success_time
+      AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
+    ORDER BY attempt.id DESC
     LIMIT 1;
 
     SELECT count(*), min(failure.attempted_at) INTO failures, oldest

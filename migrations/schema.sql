@@ -372,13 +372,22 @@ BEGIN
   SELECT failures_forgiven_at INTO forgiven FROM public.users WHERE lower(users.email) = address;
 
   IF counted_by = 'email' THEN
-    SELECT attempt.attempted_at, attempt.id INTO success_time, success_id
+    SELECT attempt.attempted_at INTO success_time
     FROM public.login_attempts AS attempt
     WHERE
       attempt.success
       AND lower(attempt.email) = address
       AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
-    ORDER BY attempt.attempted_at DESC, attempt.id DESC
+    ORDER BY attempt.attempted_at DESC
+    LIMIT 1;
+    SELECT attempt.id INTO success_id
+    FROM public.login_attempts AS attempt
+    WHERE
+      attempt.success
+      AND lower(attempt.email) = address
+      AND attempt.attempted_at = success_time
+      AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
+    ORDER BY attempt.id DESC
     LIMIT 1;
 
     SELECT count(*), min(failure.attempted_at) INTO failures, oldest
@@ -396,13 +405,22 @@ BEGIN
       LIMIT most
     ) AS failure;
   ELSE
-    SELECT attempt.attempted_at, attempt.id INTO success_time, success_id
+    SELECT attempt.attempted_at INTO success_time
     FROM public.login_attempts AS attempt
     WHERE
       attempt.success
       AND lower(attempt.email) || ' ' || host(attempt.ip_address) = address || ' ' || host(host)
       AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
-    ORDER BY attempt.attempted_at DESC, attempt.id DESC
+    ORDER BY attempt.attempted_at DESC
+    LIMIT 1;
+    SELECT attempt.id INTO success_id
+    FROM public.login_attempts AS attempt
+    WHERE
+      attempt.success
+      AND lower(attempt.email) || ' ' || host(attempt.ip_address) = address || ' ' || host(host)
+      AND attempt.attempted_at = success_time
+      AND (attempt.attempted_at, attempt.id) < (before_time, before_id)
+    ORDER BY attempt.id DESC
     LIMIT 1;
 
     SELECT count(*), min(failure.attempted_at) INTO failures, oldest
