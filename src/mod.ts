@@ -103,7 +103,8 @@ export {
 } from "./domain/LoginAttempt.ts"
 export type { BegunAttempt } from "./repositories/loginAttempts/beginLoginAttempt.ts"
 export { type Origin } from "./repositories/loginAttempts/countLoginFailures.ts"
-export type { CompletedAttempt, Completion } from "./repositories/signIn/completeLoginAttempt.ts"
+export type { CompletedAttempt } from "./repositories/signIn/completeLoginAttempt.ts"
+export type { Completion } from "./repositories/signIn/completeWhereFree.ts"
 export { LoginAttemptRepository } from "./repositories/loginAttempts/LoginAttemptRepository.ts"
 
 /** What any of the repositories may meet or take. */

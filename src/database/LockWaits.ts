@@ -66,6 +66,9 @@ export const lockTimeoutIs = (sql: SqlClient.SqlClient, lockTimeout: string | nu
     )
   ) IS NOT NULL`
 
+/** The same for statements of groups, which leave out what they would have to wait for. */
+export const waitsBriefly = (sql: SqlClient.SqlClient) => lockTimeoutIs(sql, inMilliseconds(brief))
+
 /**
  * Makes a first statement for transactions of several writes: each of them waits for locks as the
  * transaction does, also those that are written to wait as the session does.
@@ -74,9 +77,6 @@ export const makeBoundTransaction = (sql: SqlClient.SqlClient) => {
   const bound = bounded(({ lockTimeout }) => sql`SELECT ${lockTimeoutIs(sql, lockTimeout)}`)
   return bound({})
 }
-
-/** The same for statements of groups, which leave out what they would have to wait for. */
-export const waitsBriefly = (sql: SqlClient.SqlClient) => lockTimeoutIs(sql, inMilliseconds(brief))
 
 /**
  * PostgreSQL takes the cancellation by a `lock_timeout` for that of a user (57014) where the statement

@@ -18,10 +18,10 @@ import type { UserId, UserNotFound } from "../../domain/User.ts"
 import { type CleanUpOptions, deleteInBatches } from "../deleteInBatches.ts"
 import {
   type CompletedAttempt,
-  type Completion,
   type CompletionError,
   makeCompleteLoginAttempt,
 } from "../signIn/completeLoginAttempt.ts"
+import type { Completion } from "../signIn/completeWhereFree.ts"
 import { type BeginOptions, type BegunAttempt, makeBeginLoginAttempt } from "./beginLoginAttempt.ts"
 import { makeFailureCounters, type Origin } from "./countLoginFailures.ts"
 import { type CreateLoginAttemptOptions, makeCreateLoginAttempt } from "./createLoginAttempt.ts"

@@ -68,7 +68,11 @@ interface Call {
 
 /** What became of a call. */
 const Outcome = Schema.Union([
-  Schema.Struct({ outcome: Schema.Literal("begun"), counts: Schema.Array(FailureCountBy) }),
+  Schema.Struct({
+    outcome: Schema.Literal("begun"),
+    counts: Schema.Array(FailureCountBy),
+    knownSource: Schema.Boolean,
+  }),
   Schema.Struct({ outcome: Schema.Literal("refused"), counts: Schema.Array(ExceededLimit) }),
   /** Another attempt has its id. */
   Schema.Struct({ outcome: Schema.Literal("exists") }),
@@ -173,21 +177,19 @@ const makeFindBegun = (sql: SqlClient.SqlClient) => {
 const decodeOutcome = Schema.decodeUnknownEffect(Outcome)
 const decodeAttempt = Schema.decodeUnknownEffect(LoginAttempt)
 const decodeUser = Schema.decodeUnknownEffect(User)
-const decodeKnown = Schema.decodeUnknownEffect(Schema.Struct({ knownSource: Schema.Boolean }))
 
 /** The answer to a call by its row; none where another attempt has the id. */
 const decodeRow = Effect.fnUntraced(function* (row: object) {
   const decided = yield* decodeOutcome(row)
   if (decided.outcome === "refused") return yield* new TooManyFailures({ limits: decided.counts })
   if (decided.outcome !== "begun") return Option.none()
-  const { knownSource } = yield* decodeKnown(row)
   const user = columnsIn(row, userPrefix)
   return Option.some(
     {
       attempt: yield* decodeAttempt(row),
       user: user["id"] === null ? Option.none() : Option.some(yield* decodeUser(user)),
       counts: decided.counts,
-      knownSource,
+      knownSource: decided.knownSource,
     } satisfies BegunAttempt,
   )
 })

@@ -36,7 +36,7 @@ const unconditional = { userVersion: null, maxSessions: null, onLimit: null }
 const Insertion = Schema.Struct({ ...NewRefreshToken.fields, ...insertionFields })
 
 /** No token outlives its session. */
-const cutExpiry =
+export const cutExpiry =
   (sql: SqlClient.SqlClient) =>
   (given: Readonly<Record<"expiresAt" | "sessionExpiresAt", Statement.Fragment>>) =>
     sql`LEAST(${given.expiresAt}, ${given.sessionExpiresAt})`

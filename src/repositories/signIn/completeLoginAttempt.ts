@@ -3,7 +3,7 @@
  * transaction. The same completion again gives the same answer.
  */
 import { Data, Effect, Option, Schema } from "effect"
-import { type SqlClient, SqlSchema, type Statement } from "effect/sql"
+import { type SqlClient, SqlSchema } from "effect/sql"
 import * as Batcher from "../../database/batching/Batcher.ts"
 import { interpretErrors, isUndoneForARow } from "../../database/Constraints.ts"
 import {
@@ -11,7 +11,6 @@ import {
   lockTimeoutIs,
   makeBoundTransaction,
   makeWaitFor,
-  waitsBriefly,
 } from "../../database/LockWaits.ts"
 import { traced } from "../../database/traced.ts"
 import { inTransaction, retryRead, withSavepointOrRetry } from "../../database/transactions.ts"
@@ -21,28 +20,27 @@ import {
   LoginAttempt,
   LoginAttemptId,
   LoginAttemptNotFound,
-  type Verdict,
 } from "../../domain/LoginAttempt.ts"
 import {
   type ExpiryNotInFuture,
-  NewRefreshToken,
   RefreshToken,
   type TokenHashTaken,
 } from "../../domain/RefreshToken.ts"
 import type { SessionLimitReached, UserInactive } from "../../domain/Session.ts"
-import { StoredUserId, UserNotFound, Version, type VersionMismatch } from "../../domain/User.ts"
+import { UserNotFound, type VersionMismatch } from "../../domain/User.ts"
 import { StoredUuid } from "../../domain/Uuid.ts"
 import { nullable } from "../../schema/nullable.ts"
 import { columnsIn } from "../describeTable.ts"
 import { loginAttemptsTable } from "../loginAttempts/loginAttemptsTable.ts"
 import { makeCreateRefreshToken } from "../refreshTokens/createRefreshToken.ts"
 import { refreshTokensTable } from "../refreshTokens/refreshTokensTable.ts"
-import { uuidV7 } from "../uuidV7.ts"
-
-/** How an attempt went, and the token that begins its session. */
-export interface Completion extends Verdict {
-  readonly refreshToken: NewRefreshToken | null
-}
+import {
+  type Call,
+  type Completion,
+  digestOf,
+  makeCompleteWhereFree,
+  tokenPrefix,
+} from "./completeWhereFree.ts"
 
 export interface CompletedAttempt {
   readonly attempt: LoginAttempt
@@ -60,13 +58,6 @@ export type CompletionError =
   | SessionLimitReached
   | DatabaseUnavailable
 
-interface Call extends Completion {
-  readonly id: LoginAttemptId
-}
-
-/** What the token's columns are called in a row that has the attempt's as well. */
-const tokenPrefix = "token."
-
 const decodeAttempt = Schema.decodeUnknownEffect(LoginAttempt)
 const decodeToken = Schema.decodeUnknownEffect(RefreshToken)
 
@@ -76,112 +67,6 @@ const decodeCompleted = Effect.fnUntraced(function* (row: object) {
   const refreshToken = token["id"] === null ? Option.none() : Option.some(yield* decodeToken(token))
   return { attempt, refreshToken } satisfies CompletedAttempt
 })
-
-const Input = Schema.Struct({
-  ...RefreshToken.insert.fields,
-  userId: nullable(StoredUserId),
-  tokenHash: nullable(RefreshToken.insert.fields.tokenHash),
-  expiresAt: nullable(RefreshToken.insert.fields.expiresAt),
-  userVersion: nullable(Version),
-  id: StoredUuid,
-  attemptId: LoginAttemptId,
-  hasToken: Schema.Boolean,
-  verdict: Schema.Boolean,
-  reason: nullable(Schema.String),
-})
-
-/** The types of what the input has besides the columns of a token. */
-const completionTypes = {
-  userVersion: "text",
-  attemptId: "uuid",
-  hasToken: "boolean",
-  verdict: "boolean",
-  reason: "text",
-}
-
-const digestOf = (sql: SqlClient.SqlClient, tokenHash: Statement.Fragment) =>
-  sql`sha256(convert_to(${tokenHash}, 'UTF8'))`
-
-/**
- * Makes the statement that completes attempts as far as nothing is in the way of it: what others hold,
- * what conflicts and what would be refused is left out.
- */
-const makeCompleteWhereFree = (sql: SqlClient.SqlClient) => {
-  const attempts = loginAttemptsTable(sql)
-  const tokens = refreshTokensTable(sql)
-  const rows = tokens.records({
-    // No token outlives its session.
-    expiresAt: ({ expiresAt, sessionExpiresAt }) => sql`LEAST(${expiresAt}, ${sessionExpiresAt})`,
-    createdAt: "clock_timestamp()",
-  })
-  const tokenColumns = tokens.aliases(tokenPrefix)
-
-  return SqlSchema.findAll({
-    Request: Schema.fromJsonString(Schema.Array(Input)),
-    Result: Schema.ObjectKeyword,
-    execute: (json) =>
-      sql`
-        WITH input AS (
-          SELECT * FROM ${tokens.recordset(json, completionTypes)}
-        ), owner AS (
-          SELECT id, version
-          FROM public.users
-          WHERE
-            id = ANY (ARRAY(SELECT "userId" FROM input))
-            AND is_active
-            AND ${waitsBriefly(sql)}
-          FOR KEY SHARE SKIP LOCKED
-        ), held AS (
-          SELECT login_attempts.id
-          FROM input
-          JOIN public.login_attempts ON login_attempts.id = input."attemptId"
-          LEFT JOIN owner ON owner.id = input."userId"
-          WHERE
-            login_attempts.id = ANY (ARRAY(SELECT "attemptId" FROM input))
-            AND login_attempts.pending
-            AND (
-              NOT input."hasToken"
-              OR login_attempts.user_id = owner.id
-              AND owner.version::text = COALESCE(input."userVersion", owner.version::text)
-              AND input."expiresAt" > clock_timestamp()
-              AND COALESCE(input."sessionExpiresAt" > clock_timestamp(), true)
-            )
-          FOR NO KEY UPDATE OF login_attempts SKIP LOCKED
-        ), token (${tokenColumns}) AS (
-          INSERT INTO public.refresh_tokens (${rows.names})
-          SELECT ${rows.values}
-          FROM input
-          JOIN held ON held.id = input."attemptId"
-          WHERE input."hasToken"
-          ORDER BY input."tokenHash"
-          ON CONFLICT DO NOTHING
-          RETURNING ${tokens.columns}
-        ), done AS (
-          SELECT
-            input."attemptId", input.verdict, input.reason,
-            token."token.id" AS token_id, input."tokenHash" AS token_hash
-          FROM input
-          JOIN held ON held.id = input."attemptId"
-          LEFT JOIN token ON token."token.id" = input.id
-          WHERE NOT input."hasToken" OR token."token.id" IS NOT NULL
-        ), completed AS (
-          UPDATE public.login_attempts
-          SET
-            success = done.verdict,
-            failure_reason = done.reason,
-            pending = false,
-            completed_at = statement_timestamp(),
-            refresh_token_id = done.token_id,
-            refresh_token_digest = ${digestOf(sql, sql.literal("done.token_hash"))}
-          FROM done
-          WHERE login_attempts.id = done."attemptId"
-          RETURNING ${attempts.columns}, done.token_id
-        )
-        SELECT completed.*, ${tokenColumns}
-        FROM completed
-        LEFT JOIN token ON token."token.id" = completed.token_id`,
-  })
-}
 
 /** Somebody else has completed the attempt meanwhile. */
 class NoLongerPending extends Data.TaggedError("NoLongerPending") {}
@@ -317,22 +202,6 @@ const makeCompleteOrRefuse = Effect.fnUntraced(function* (sql: SqlClient.SqlClie
   return completeOrRefuse
 })
 
-const toInput = ({ id, success, failureReason, refreshToken }: Call): typeof Input.Type => ({
-  userId: null,
-  tokenHash: null,
-  expiresAt: null,
-  userAgent: null,
-  ipAddress: null,
-  sessionExpiresAt: null,
-  userVersion: null,
-  ...refreshToken,
-  id: uuidV7(),
-  attemptId: id,
-  hasToken: refreshToken !== null,
-  verdict: success,
-  reason: failureReason,
-})
-
 export const makeCompleteLoginAttempt = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   const completeWhereFree = makeCompleteWhereFree(sql)
   const completeOrRefuse = yield* makeCompleteOrRefuse(sql)
@@ -342,7 +211,7 @@ export const makeCompleteLoginAttempt = Effect.fnUntraced(function* (sql: SqlCli
   const completeTogether = (calls: ReadonlyArray<Call>) => {
     // Of several completions of one attempt, the first; the others are tried by themselves.
     const first = new Map(calls.toReversed().map((call) => [call.id, call]))
-    return completeWhereFree([...first.values()].map(toInput)).pipe(
+    return completeWhereFree([...first.values()]).pipe(
       withSavepointOrRetry(sql),
       // Undone for what one of them meets: each is tried by itself.
       Effect.catchIf(isUndoneForARow, () => Effect.succeed<ReadonlyArray<object>>([])),
