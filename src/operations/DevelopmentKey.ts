@@ -2,7 +2,7 @@
  * A key for trying the service out, made when none is configured.
  */
 import { createHash, randomBytes } from "node:crypto"
-import { Console, Effect, Option, Path, Schema } from "effect"
+import { Effect, Option, Path, Schema } from "effect"
 import { isIP } from "node:net"
 import { ApiKey } from "../domain/ApiKey.ts"
 
@@ -98,7 +98,11 @@ const link = (unfinished: string, file: string) =>
     ))
 
 /** Makes a key. The file gets its name when it is complete; the key of whoever was first stays. */
-const make = Effect.fnUntraced(function* (directory: string, file: string) {
+const make = Effect.fnUntraced(function* (
+  directory: string,
+  file: string,
+  announce: (message: string) => Effect.Effect<void>,
+) {
   const key = `latchkey_dev_${randomBytes(24).toString("base64url")}`
   const unfinished = `${file}.${crypto.randomUUID()}`
   const isFirst = yield* Effect.acquireUseRelease(
@@ -109,21 +113,22 @@ const make = Effect.fnUntraced(function* (directory: string, file: string) {
     () => link(unfinished, file),
     () => attempt(file, () => Deno.remove(unfinished)),
   )
-  if (!isFirst) return yield* readOrMake(directory)
-  yield* Console.log(`Development key, good for everything, kept in ${file}:\n\n  ${key}\n`)
+  if (!isFirst) return yield* readOrMake(directory, announce)
+  yield* announce(`Development key, good for everything, kept in ${file}: ${key}`)
   return key
 })
 
 /** Reads the key that an earlier start made, or makes one and prints it, this once. */
 const readOrMake: (
   directory: string,
+  announce: (message: string) => Effect.Effect<void>,
 ) => Effect.Effect<string, DevelopmentKeyUnusable, Path.Path> = Effect.fnUntraced(
-  function* (directory) {
+  function* (directory, announce) {
     const path = yield* Path.Path
     const file = path.join(directory, "development-key")
     yield* attempt(file, () => Deno.mkdir(directory, { recursive: true, mode: 0o700 }))
     const named = yield* lstat(file)
-    if (Option.isNone(named)) return yield* make(directory, file)
+    if (Option.isNone(named)) return yield* make(directory, file, announce)
     const key = yield* read(file, named.value, yield* attempt(file, () => Deno.stat(directory)))
     yield* Effect.logInfo(`The development key is in ${file}`)
     return key
@@ -132,10 +137,15 @@ const readOrMake: (
 
 /** The one key of a service without configured keys, which must listen on a loopback host. */
 export const developmentKeys = Effect.fn("developmentKeys")(function* (
-  options: { readonly host: string; readonly dataDir: string },
+  { host, dataDir, announce }: {
+    readonly host: string
+    readonly dataDir: string
+    /** Tells the person who started the service of a key that was made, and nobody else. */
+    readonly announce: (message: string) => Effect.Effect<void>
+  },
 ) {
-  if (!isLoopback(options.host)) return yield* new ApiKeysMissing({ host: options.host })
-  const key = yield* readOrMake(options.dataDir)
+  if (!isLoopback(host)) return yield* new ApiKeysMissing({ host })
+  const key = yield* readOrMake(dataDir, announce)
   const sha256 = createHash("sha256").update(key).digest("hex")
   return [new ApiKey({ name: "development", sha256, scopes: ["*"] })]
 })

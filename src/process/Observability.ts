@@ -7,15 +7,8 @@ import { Otlp } from "effect/observability"
 import { loadLogging, Settings } from "../config/Settings.ts"
 import { tracerWithoutWords } from "../database/traced.ts"
 import * as ExportClient from "./ExportClient.ts"
+import { formats, loggers } from "./logFormat.ts"
 import { type Explained, sentenceOf } from "./reportFailure.ts"
-
-const formats = { json: Logger.formatJson, logfmt: Logger.formatLogFmt }
-
-const loggers = {
-  json: Logger.consoleJson,
-  logfmt: Logger.consoleLogFmt,
-  pretty: Logger.consolePretty(),
-}
 
 /** As `LOG_FORMAT` and `LOG_LEVEL` say, whatever else may be wrong with the environment. */
 export const logging = Layer.unwrap(
@@ -52,6 +45,17 @@ export const reportEnd = Effect.fnUntraced(
   },
   Effect.provide(NodeServices.layer),
 )
+
+/**
+ * Writes an entry to the terminal or the file that the log goes to, whatever `LOG_LEVEL` is, and
+ * nowhere else: it may hold what must not be exported.
+ */
+export const announce = (message: string): Effect.Effect<void> =>
+  Effect.flatMap(loadLogging, ({ logFormat }) =>
+    Effect.logInfo(message).pipe(
+      Effect.provide(Logger.layer([loggers[logFormat]])),
+      Effect.provideService(References.MinimumLogLevel, "All"),
+    )).pipe(Effect.provide(NodeServices.layer))
 
 /** Spans of statements that no repository makes, without the server's words as well. */
 const withoutWords = Layer.effect(Tracer.Tracer, Effect.map(Effect.tracer, tracerWithoutWords))

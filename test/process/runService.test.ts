@@ -196,7 +196,10 @@ describe("runService of a service that cannot start", () => {
 
   it.live.each(
     [
-      [{ LOG_FORMAT: "json" }, /^\{"message":"PORT must be .*","level":"FATAL",.*\}\n$/],
+      [
+        { LOG_FORMAT: "json" },
+        /^\{"timestamp":"[^"]*","level":"FATAL","message":"PORT must be [^"]*"\}\n$/,
+      ],
       [
         { LOG_FORMAT: "logfmt", LOG_LEVEL: "none" },
         /^timestamp=\S+ level=FATAL .*message="PORT must be .*"\n$/,
@@ -204,7 +207,7 @@ describe("runService of a service that cannot start", () => {
       [{ LOG_FORMAT: "pretty" }, /^PORT must be a port in digits, 0 to 65535\.\n$/],
       [
         { LOG_FORMAT: "xml" },
-        /^\{"message":"PORT must be .*\\nLOG_FORMAT must be .*","level":"FATAL",.*\}\n$/,
+        /^\{"timestamp":"[^"]*","level":"FATAL","message":"PORT must be .*\\nLOG_FORMAT must be [^"]*"\}\n$/,
       ],
     ] as const,
   )(
