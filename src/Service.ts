@@ -17,14 +17,17 @@ import { ApiKeys } from "./operations/ApiKeys.ts"
 import { developmentKeys } from "./operations/DevelopmentKey.ts"
 import { Maintenance } from "./operations/Maintenance.ts"
 import { Metrics } from "./operations/Metrics.ts"
+import * as processMetrics from "./operations/processMetrics.ts"
 import { Readiness } from "./operations/Readiness.ts"
 import { isReadOnly, ReadinessLayer, requireReady } from "./operations/ReadinessLayer.ts"
+import * as readinessWatch from "./operations/readinessWatch.ts"
 import * as Retention from "./operations/Retention.ts"
 import { LoginAttemptRepository } from "./repositories/loginAttempts/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "./repositories/refreshTokens/RefreshTokenRepository.ts"
 import { RotationDefaults } from "./repositories/refreshTokens/RotationDefaults.ts"
 import { UserRepository } from "./repositories/users/UserRepository.ts"
 import * as patches from "./runtime/patches.ts"
+import { announce } from "./process/Observability.ts"
 import { makeCountdown } from "./server/drain.ts"
 import * as Server from "./server/Server.ts"
 import type { ThreadStart } from "./threads/messages.ts"
@@ -118,7 +121,7 @@ const Keys = Layer.unwrap(
     const { apiKeys, host, dataDir } = yield* Settings
     return Option.isSome(apiKeys)
       ? ApiKeys.layerReloading(apiKeys.value, loadApiKeys)
-      : ApiKeys.layer(yield* developmentKeys({ host, dataDir }))
+      : ApiKeys.layer(yield* developmentKeys({ host, dataDir, announce }))
   }),
 ).pipe(Layer.provide(NodeServices.layer))
 
@@ -194,7 +197,9 @@ const serverOptions = (settings: SettingsShape): Server.ServerOptions => ({
   keepAliveTimeout: settings.keepAliveTimeout,
   maxRequestsInFlight: settings.maxRequestsInFlight,
   answerTimeout: settings.answerTimeout,
-  drainTime: settings.drainTime,
+  shutdownDelay: settings.shutdownDelay,
+  accessLog: settings.accessLog,
+  adminPort: settings.adminPort,
   // The rest is for closing connections, and the embedded server.
   shutdownTimeout: Duration.times(settings.shutdownTimeout, 0.9),
 })
@@ -212,11 +217,12 @@ export const layer = Layer.unwrap(
       onSome: ({ warnings }) => warnings,
     })
     yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
-    const fitted = fitConnections(all, yield* openFilesLimit)
+    const limitOnOpenFiles = yield* openFilesLimit
+    const fitted = fitConnections(all, limitOnOpenFiles)
     yield* Effect.forEach(Option.toArray(fitted.warning), (warning) => Effect.logWarning(warning))
     const count = countThreads(fitted.settings, Deno.build.os)
     const settings = shareOf(fitted.settings, 0, count)
-    return Layer.merge(startup(count), retention(settings)).pipe(
+    return Layer.mergeAll(startup(count), retention(settings), readinessWatch.layer).pipe(
       Layer.provide(
         Server.layer({ ...serverOptions(settings), sharing: count > 1 ? "first" : undefined }),
       ),
@@ -229,7 +235,7 @@ export const layer = Layer.unwrap(
         Threads.layer(count),
       ]),
       Layer.provide(database(settings)),
-      Layer.provide(closing(all, 0.95)),
+      Layer.provide([closing(all, 0.95), processMetrics.layer(limitOnOpenFiles)]),
     )
   }),
 )
@@ -247,8 +253,14 @@ export const layerOfThread = ({ index, count, port, embedded }: ThreadStart) =>
         onSome: ({ parameters }) => Effect.succeed(parameters),
         onNone: () => Effect.fromNullishOr(embedded),
       })
-      return readiness.pipe(
-        Layer.provide(Server.layer({ ...serverOptions(settings), port, sharing: "further" })),
+      return Layer.merge(readiness, processMetrics.layerOfThread).pipe(
+        Layer.provide(Server.layer({
+          ...serverOptions(settings),
+          port,
+          sharing: "further",
+          // The first thread's alone.
+          adminPort: Option.none(),
+        })),
         Layer.provide([
           repositories(settings),
           MaintenancePool,

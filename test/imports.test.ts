@@ -42,6 +42,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
     "@effect",
     "node:",
     "api",
+    "background",
     "domain",
     "operations",
     "repositories",

@@ -65,6 +65,19 @@ export const definitions = {
     file: true,
     explain: apiKeysProblem,
   }),
+  adminPort: optional(Schemas.integer(0, 65535), {
+    name: "ADMIN_PORT",
+    default: "that of the service",
+    wants: "a port in digits, 0 to 65535",
+    meaning: "Port of `/metrics` alone, and of `/livez` and `/readyz` as well; 0 takes a free one",
+  }),
+  accessLog: variable(Schema.Literals(["off", "errors", "all"]), {
+    name: "ACCESS_LOG",
+    default: "errors",
+    wants: "one of off, errors, all",
+    meaning:
+      "Which requests have a log entry: `errors` are answers from 500 on, and refused callers",
+  }),
   logLevel: variable(Schemas.logLevel, {
     name: "LOG_LEVEL",
     default: "info",
@@ -89,8 +102,8 @@ export const definitions = {
     wants: aDuration,
     meaning: "How long a stop may take before what is left is cut off",
   }),
-  drainTime: variable(Schemas.duration, {
-    name: "DRAIN_TIME",
+  shutdownDelay: variable(Schemas.duration, {
+    name: "SHUTDOWN_DELAY",
     default: "1s",
     wants: aDuration,
     meaning: "How long a stop still takes requests, for balancers to learn of it from `/readyz`",
@@ -157,9 +170,10 @@ export const definitions = {
   }),
   keepAliveTimeout: variable(Schemas.duration, {
     name: "KEEP_ALIVE_TIMEOUT",
-    default: "30s",
+    default: "65s",
     wants: aDuration,
-    meaning: "How long an idle HTTP connection is kept; it is closed within 2 s after that",
+    meaning:
+      "How long an idle HTTP connection is kept, longer than balancers do; then it is closed within 2 s",
   }),
   rotationGrace: variable(Schemas.rotationGrace, {
     name: "ROTATION_GRACE",

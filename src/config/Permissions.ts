@@ -35,9 +35,14 @@ const address = (host: string, port: number | string) =>
  * A name is looked up, and what it stands for is listened on: either has to be allowed. Threads listen
  * where the first one does, so a port that is not known yet cannot be named.
  */
-const ofListener = ({ host, port }: SettingsShape, addressesOfHost: ReadonlyArray<string>) =>
-  [host, ...addressesOfHost].map((host) =>
-    port === 0 ? address(host, port).replace(/:0$/, "") : address(host, port)
+const ofListeners = (
+  { host, port, adminPort }: SettingsShape,
+  addressesOfHost: ReadonlyArray<string>,
+) =>
+  [host, ...addressesOfHost].flatMap((host) =>
+    [port, ...Option.toArray(adminPort)].map((port) =>
+      port === 0 ? address(host, port).replace(/:0$/, "") : address(host, port)
+    )
   )
 
 /** Besides the migrations: the modules of a further thread are files that the service reads. */
@@ -77,7 +82,7 @@ export const permissions = (
     flags: [
       ...environment,
       ...flag("net", [
-        ...ofListener(settings, addressesOfHost),
+        ...ofListeners(settings, addressesOfHost),
         ...servers,
         ...sockets.filter(isUsable).map((socket) => `unix:${socket}`),
         ...Option.toArray(Option.map(settings.otlpEndpoint, ofCollector)),

@@ -8,7 +8,7 @@
  */
 import { NodeFileSystem, NodePath } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Array, Context, Duration, Effect, Layer } from "effect"
+import { Array, Context, Duration, Effect, Layer, Metric } from "effect"
 import { SqlClient } from "effect/sql"
 import type { IndexInvalid } from "./apply/ConcurrentIndex.ts"
 import * as ScriptRules from "./apply/ScriptRules.ts"
@@ -115,6 +115,10 @@ export class Migrator extends Context.Service<Migrator, {
   )
 }
 
+const version = Metric.gauge("migration_version", {
+  description: "Number of the latest migration that the database has",
+})
+
 const refusePending = ({ pending }: Comparison) => {
   const files = pending.map(({ file }) => file)
   return Array.isReadonlyArrayNonEmpty(files)
@@ -151,6 +155,9 @@ const make = Effect.fnUntraced(function* (directory: string) {
   )
 
   const requireCurrent = standing.pipe(
+    Effect.tap(({ applied }) =>
+      Metric.update(version, Math.max(0, ...applied.map(({ id }) => id)))
+    ),
     Effect.tap(Up.refuseTampered),
     Effect.tap(Up.refuseAhead),
     Effect.flatMap(refusePending),

@@ -2,7 +2,8 @@
  * The keys that the service knows.
  */
 import { hash, timingSafeEqual } from "node:crypto"
-import { Context, Duration, Effect, Layer, Option, Schedule } from "effect"
+import { Context, Duration, Effect, Layer, Metric, Option, Schedule } from "effect"
+import { observeGauge } from "../background/observedMetric.ts"
 import { runPeriodically } from "../background/runPeriodically.ts"
 import type { ApiKey, Scope } from "../domain/ApiKey.ts"
 
@@ -41,6 +42,8 @@ const makeFind = (keys: ReadonlyArray<ApiKey>): Find => {
   }
 }
 
+const nameOf = ({ name }: ApiKey) => name
+
 const identityOf = ({ name, sha256 }: ApiKey) => JSON.stringify([name, sha256.toLowerCase()])
 
 /** What changed, by the names of the keys; empty where nothing did. */
@@ -61,13 +64,23 @@ const changesOf = (before: ReadonlyArray<ApiKey>, after: ReadonlyArray<ApiKey>):
     .join("; ")
 }
 
+const keysGauge = Metric.gauge("api_keys", { description: "API keys that the service knows" })
+
 export class ApiKeys extends Context.Service<ApiKeys, {
   /** The entry of a key, if it is known; faster for the one that the same connection had before. */
   readonly find: Find
+  /** The names of those that are known now. */
+  readonly names: () => ReadonlyArray<string>
 }>()("latchkey/operations/ApiKeys") {
   /** Keys that stay as they are. */
   static readonly layer = (keys: ReadonlyArray<ApiKey>) =>
-    Layer.succeed(ApiKeys, ApiKeys.of({ find: makeFind(keys) }))
+    Layer.effect(
+      ApiKeys,
+      Effect.as(
+        observeGauge(keysGauge, () => keys.length),
+        ApiKeys.of({ find: makeFind(keys), names: () => keys.map(nameOf) }),
+      ),
+    )
 
   /**
    * Keys that are loaded again and again, so that one can be added or withdrawn without a restart.
@@ -97,7 +110,11 @@ export class ApiKeys extends Context.Service<ApiKeys, {
           firstAfter: Duration.seconds(5),
           schedule: Schedule.spaced("5 seconds"),
         })
-        return ApiKeys.of({ find: (key, connection) => find(key, connection) })
+        yield* observeGauge(keysGauge, () => current.length)
+        return ApiKeys.of({
+          find: (key, connection) => find(key, connection),
+          names: () => current.map(nameOf),
+        })
       }),
     )
 }

@@ -7,6 +7,8 @@
  */
 import { Context, Duration, Effect, Exit, type Fiber, Layer, Metric } from "effect"
 import { DatabaseUnavailable, Overloaded } from "../api/problems.ts"
+import { observeGauge } from "../background/observedMetric.ts"
+import { refusedWith } from "./refusals.ts"
 
 export interface InFlightOptions {
   /** Requests that are worked on at once; more are turned away. */
@@ -20,9 +22,8 @@ export interface InFlightOptions {
   readonly timeToStop: Effect.Effect<Duration.Duration>
 }
 
-/** A request's work; `name` is what its metrics are called by. */
+/** A request's work. */
 export interface Work<A, E> {
-  readonly name: string
   /** Whether no deadline fits it. */
   readonly isLong: boolean
   readonly effect: Effect.Effect<A, E>
@@ -44,9 +45,8 @@ const inFlightGauge = Metric.gauge("http_requests_in_flight", {
   description: "Requests that are being worked on",
 })
 
-const durations = Metric.histogram("http_request_duration_seconds", {
-  description: "Time from admission to answer",
-  boundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+const limitGauge = Metric.gauge("http_requests_in_flight_limit", {
+  description: "Requests that are worked on at once; more are refused",
 })
 
 const timedOut = Exit.fail(
@@ -54,32 +54,6 @@ const timedOut = Exit.fail(
 )
 
 const overloaded = Exit.fail(new Overloaded({}))
-
-/** Looked at when somebody asks, not kept up to date with each request. */
-const registerGauge = (context: Context.Context<never>, value: () => number) =>
-  Effect.acquireRelease(
-    Effect.sync(() =>
-      Metric.registerUnsafe(inFlightGauge, context, {
-        get: () => ({ value: value() }),
-        update: () => {},
-        modify: () => {},
-      })
-    ),
-    (registration) => Effect.sync(() => registration.remove()),
-  )
-
-/** Makes a function that records how long a request of an endpoint took since it has started. */
-const makeObserve = (context: Context.Context<never>) => {
-  const durationOf = new Map<string, Metric.Histogram<number>>()
-  return (name: string, started: number) => {
-    let duration = durationOf.get(name)
-    if (duration === undefined) {
-      duration = Metric.withAttributes(durations, { endpoint: name })
-      durationOf.set(name, duration)
-    }
-    duration.updateUnsafe((performance.now() - started) / 1000, context)
-  }
-}
 
 export class InFlight extends Context.Service<InFlight, {
   /** Whether a request has to be turned away. */
@@ -96,14 +70,15 @@ export class InFlight extends Context.Service<InFlight, {
         const context = yield* Effect.context()
         const runFork = Effect.runForkWith(context)
         const milliseconds = Duration.toMillis(deadline)
-        const observe = makeObserve(context)
         const waiting = new Set<() => void>()
         // Places in turns: what is replaced as it changes keeps what was in it once it has grown old.
         const pending: Array<Pending | undefined> = []
         const free: Array<number> = []
         let count = 0
 
-        yield* registerGauge(context, () => count)
+        yield* observeGauge(inFlightGauge, () => count)
+        yield* observeGauge(limitGauge, () => maxInFlight)
+        const countOverloaded = () => refusedWith(503).updateUnsafe(1, context)
 
         // One timer for all: one each would cost more than the rest of the book-keeping.
         const timer = setInterval(() => {
@@ -128,17 +103,17 @@ export class InFlight extends Context.Service<InFlight, {
         const isFull = () => count >= maxInFlight
         return InFlight.of({
           isFull,
-          start: ({ name, isLong, effect, caller, answer }) => {
+          start: ({ isLong, effect, caller, answer }) => {
             if (isFull()) {
+              countOverloaded()
               answer(overloaded)
               return undefined
             }
-            const started = performance.now()
             count++
             const fiber = runFork(effect)
             const place = free.pop() ?? pending.length
             const work: Pending = {
-              overdueAt: isLong ? Infinity : started + milliseconds,
+              overdueAt: isLong ? Infinity : performance.now() + milliseconds,
               caller,
               fiber,
               giveUp: () => {
@@ -154,7 +129,6 @@ export class InFlight extends Context.Service<InFlight, {
               free.push(place)
               // Otherwise it was given up, and answered then.
               if (work.giveUp !== undefined) answer(exit)
-              observe(name, started)
               if (count === 0) waiting.forEach((done) => done())
             })
             return fiber

@@ -5,6 +5,9 @@
 import { Context, Effect, Layer } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 
+/** Those of processes have the same names in every program. */
+const prefixed = (name: string) => name.startsWith("process_") ? name : `latchkey_${name}`
+
 export class Metrics extends Context.Service<Metrics, {
   readonly format: Effect.Effect<string>
 }>()("latchkey/operations/Metrics") {
@@ -13,7 +16,10 @@ export class Metrics extends Context.Service<Metrics, {
     Metrics,
     Effect.contextWith((context: Context.Context<never>) =>
       Effect.succeed(Metrics.of({
-        format: Effect.provideContext(PrometheusMetrics.format({ prefix: "latchkey" }), context),
+        format: Effect.provideContext(
+          PrometheusMetrics.format({ metricNameMapper: prefixed }),
+          context,
+        ),
       }))
     ),
   )
@@ -29,11 +35,23 @@ const emptyFamily = (name: string): Family => ({ name, comments: new Set(), valu
 
 const familyOf = (comment: string) => comment.split(" ", 3)[2] ?? ""
 
-/** Of points in time the earliest counts: it is the one that somebody may have to look into. */
-const combine = (name: string, left: number, right: number) =>
-  name.endsWith("_timestamp_seconds") ? Math.min(left, right) : left + right
+/** What is no amount, by the ends of its name: what counts is what all have alike, or somebody may
+ * have to look into. */
+const combinations: ReadonlyArray<
+  readonly [ending: string, combine: (left: number, right: number) => number]
+> = [
+  ["_timestamp_seconds", Math.min],
+  ["_lag_seconds", Math.max],
+  ["_version", Math.max],
+  ["_keys", Math.max],
+]
 
-/** Joins texts of metrics that count the same things in several places: all but times are added up. */
+const combine = (name: string, left: number, right: number) => {
+  const found = combinations.find(([ending]) => name.endsWith(ending))
+  return found === undefined ? left + right : found[1](left, right)
+}
+
+/** Joins texts of metrics that count the same things in several places: all that are amounts are added up. */
 export const addMetrics = (texts: ReadonlyArray<string>): string => {
   const families = new Map<string, Family>()
   for (const text of texts) {

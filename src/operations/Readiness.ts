@@ -37,6 +37,8 @@ export class Readiness extends Context.Service<Readiness, {
         const stopping = yield* Ref.make(false)
         const last = yield* Ref.make<string | null>(null)
         const note = Effect.fnUntraced(function* (unready: Unready | null) {
+          // What a stop does to the database is no news.
+          if (yield* Ref.get(stopping)) return
           const before = yield* Ref.getAndSet(last, unready?.reason ?? null)
           if (unready === null) {
             if (before !== null) yield* Effect.logInfo("Ready again")

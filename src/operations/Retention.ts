@@ -1,7 +1,7 @@
 /**
  * A clean-up on a schedule, inside the service.
  */
-import { Data, Duration, Effect, Layer, Random, Schedule } from "effect"
+import { Data, Duration, Effect, Layer, Metric, Random, Schedule } from "effect"
 import { reasonOf } from "../background/ChangeLog.ts"
 import { runPeriodically } from "../background/runPeriodically.ts"
 import { Maintenance } from "./Maintenance.ts"
@@ -15,6 +15,11 @@ export interface RetentionOptions {
   readonly attemptDays: number
 }
 
+const deletedRows = Metric.counter("retention_deleted_rows_total", {
+  description: "Rows that scheduled clean-ups have deleted",
+  incremental: true,
+})
+
 class RetentionFailed extends Data.TaggedError("RetentionFailed")<{ readonly message: string }> {}
 
 /**
@@ -24,9 +29,16 @@ class RetentionFailed extends Data.TaggedError("RetentionFailed")<{ readonly mes
 const firstWithin = Duration.minutes(1)
 
 /** What a deletion came to: rows, or why it failed. */
-const attempt = <E, R>(what: string, deletion: Effect.Effect<number, E, R>) =>
+const attempt = <E, R>(
+  { table, what }: { readonly table: string; readonly what: string },
+  deletion: Effect.Effect<number, E, R>,
+) =>
   Effect.matchCauseEffect(deletion, {
-    onSuccess: (deleted) => Effect.succeed({ deleted, problems: [] }),
+    onSuccess: (deleted) =>
+      Effect.as(Metric.update(Metric.withAttributes(deletedRows, { table }), deleted), {
+        deleted,
+        problems: [],
+      }),
     onFailure: (cause) =>
       Effect.as(Effect.logDebug(`Deleting ${what} failed`, cause), {
         deleted: 0,
@@ -41,12 +53,12 @@ export const layer = ({ interval, tokenDays, attemptDays }: RetentionOptions) =>
       const { deleteExpiredTokens, deleteOldLoginAttempts } = yield* Maintenance
       const run = Effect.gen(function* () {
         const tokens = yield* attempt(
-          "expired refresh tokens",
+          { table: "refresh_tokens", what: "expired refresh tokens" },
           deleteExpiredTokens(tokenDays, { exclusively: true }),
         )
         // Also where the first failed: one table that cannot be cleaned must not fill the other.
         const attempts = yield* attempt(
-          "old login attempts",
+          { table: "login_attempts", what: "old login attempts" },
           deleteOldLoginAttempts(attemptDays, { exclusively: true }),
         )
         if (tokens.deleted + attempts.deleted > 0) {

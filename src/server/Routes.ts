@@ -23,6 +23,8 @@ export const routerConfig = {
 export interface Route {
   readonly method: string
   readonly path: string
+  /** The path with `{id}` where it has a parameter, as logs, metrics and the OpenAPI document have it. */
+  readonly template: string
   /** Whether its callers need a key. */
   readonly needsKey: boolean
   /** The scope that the key needs. */
@@ -48,10 +50,13 @@ export interface Routes {
 
 const endpoints = Object.values(Api.groups).flatMap((group) => Object.values(group.endpoints))
 
+const templateOf = (path: string) => path.replaceAll(/:(\w+)/g, "{$1}")
+
 const describe = (fast: ReadonlyArray<FastRoute>): ReadonlyArray<Route> => [
   ...endpoints.map(({ method, path, middlewares, annotations, payload }): Route => ({
     method,
     path,
+    template: templateOf(path),
     needsKey: middlewares.has(Authorization),
     scope: Context.getOption(annotations, RequiredScope),
     isAdmitted: middlewares.has(Admission),
@@ -61,6 +66,7 @@ const describe = (fast: ReadonlyArray<FastRoute>): ReadonlyArray<Route> => [
   ...documentPaths.map((path): Route => ({
     method: "GET",
     path,
+    template: path,
     needsKey: false,
     scope: Option.none(),
     isAdmitted: false,
@@ -69,9 +75,12 @@ const describe = (fast: ReadonlyArray<FastRoute>): ReadonlyArray<Route> => [
   })),
 ]
 
-/** The routes of the API and of the documents that describe it. */
-export const makeRoutes = (fast: ReadonlyArray<FastRoute>): Routes => {
-  const routes = describe(fast)
+/** The routes of the API and of the documents that describe it, of those paths that are to be served. */
+export const makeRoutes = (
+  fast: ReadonlyArray<FastRoute>,
+  isServed: (path: string) => boolean,
+): Routes => {
+  const routes = describe(fast).filter(({ path }) => isServed(path))
   const router = FindMyWay.make<Route>(routerConfig)
   for (const route of routes) router.on(route.method, `/${route.path.slice(1)}`, route)
   const methods = [...new Set(routes.map(({ method }) => method))]

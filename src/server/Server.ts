@@ -2,8 +2,8 @@
  * The HTTP service: routes, and the listener under them.
  */
 import { NodeHttpServer } from "@effect/platform-node"
-import { createServer, type Server } from "node:http"
-import { ByteSize, Duration, Effect, Layer, References, Scope } from "effect"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import { ByteSize, Duration, Effect, Layer, Metric, Option, References, Scope } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
@@ -11,10 +11,12 @@ import { LoginAttemptsApi } from "../api/LoginAttemptsApi.ts"
 import { RefreshTokensApi } from "../api/RefreshTokensApi.ts"
 import { SessionsApi } from "../api/SessionsApi.ts"
 import { UsersApi } from "../api/UsersApi.ts"
+import { observeGauge } from "../background/observedMetric.ts"
 import { ApiKeys } from "../operations/ApiKeys.ts"
 import { InFlight } from "../operations/InFlight.ts"
 import { patchConnectionList } from "../runtime/denoConnectionList.ts"
 import { keepAccepting } from "../runtime/keepAccepting.ts"
+import { type AccessLogMode, makeAccessLog } from "./accessLog.ts"
 import { dispatch } from "./dispatch.ts"
 import { Documentation } from "./docs/Documentation.ts"
 import { drain, makeCountdown } from "./drain.ts"
@@ -42,7 +44,9 @@ import { AuthorizationLayer } from "./routed/AuthorizationLayer.ts"
 import { CommonProblemsLayer } from "./routed/CommonProblemsLayer.ts"
 import { ProblemResponses } from "./routed/ProblemResponses.ts"
 import { spanOfRefusal, withoutPlatformSpans } from "./routed/requestSpan.ts"
-import { makeRoutes, routerConfig } from "./Routes.ts"
+import { makeRequestMetrics } from "./requestMetrics.ts"
+import type { Ended } from "./requestRecord.ts"
+import { makeRoutes, routerConfig, type Routes } from "./Routes.ts"
 
 export interface ServerOptions {
   readonly host: string
@@ -67,15 +71,43 @@ export interface ServerOptions {
   readonly keepAliveTimeout: Duration.Duration
   /** Requests that are worked on at once. */
   readonly maxRequestsInFlight: number
+  /** Which requests have an entry in the log. */
+  readonly accessLog: AccessLogMode
+  /** The port of probes and metrics, 0 being any free one; none where they have no port of their own. */
+  readonly adminPort: Option.Option<number>
   /** The time for an answer. */
   readonly answerTimeout: Duration.Duration
   /** The time in which a stop lets connections go, each with the answer to its next request. */
-  readonly drainTime: Duration.Duration
+  readonly shutdownDelay: Duration.Duration
   /** The time that requests under way have to finish when the service stops. */
   readonly shutdownTimeout: Duration.Duration
 }
 
-const Routes = Layer.mergeAll(
+const connectionsGauge = Metric.gauge("http_connections", {
+  description: "Connections of clients",
+})
+
+const connectionsRefused = Metric.counter("http_connections_refused_total", {
+  description: "Connections that were closed because there were as many as the service takes",
+  incremental: true,
+})
+
+const connectionsLimit = Metric.gauge("http_connections_limit", {
+  description: "Connections of clients at once; more are closed",
+})
+
+/** Connections to the port of probes and metrics at once. */
+const maxAdminConnections = 100
+
+const probes: ReadonlySet<string> = new Set(["/livez", "/readyz"])
+
+/** Balancers may ask at the port that they send requests to as well. */
+const isProbe = (path: string) => probes.has(path)
+
+/** What the port of probes and metrics answers. */
+const isOfAdmin = (path: string) => isProbe(path) || path === "/metrics"
+
+const ApiRoutes = Layer.mergeAll(
   HttpApiBuilder.layer(Api).pipe(
     Layer.provide([
       UsersHandlers,
@@ -113,7 +145,6 @@ const makeServer = (options: ServerOptions) => {
     // A wish to upgrade may be ignored (RFC 9110, 7.8). An upgraded connection has left all limits.
     shouldUpgradeCallback: () => false,
   })
-  server.maxConnections = options.maxConnections
   // As many as fit into the limit on their size: Node would drop what is beyond a number of them.
   server.maxHeadersCount = 0
   return server
@@ -125,7 +156,7 @@ const findFreePort = ({ host, port }: ServerOptions) =>
     Effect.succeed("port" in address ? address.port : port)
   ).pipe(Effect.provide(NodeHttpServer.layer(createServer, { host, port })))
 
-/** Has the server listen. How it stops is `drain`'s. */
+/** Has a server listen. How it stops is `drain`'s. */
 const listen = Effect.fnUntraced(function* (server: Server, options: ServerOptions) {
   const port = options.sharing === "first" ? yield* findFreePort(options) : options.port
   return yield* NodeHttpServer.make(() => server, {
@@ -141,48 +172,133 @@ const listen = Effect.fnUntraced(function* (server: Server, options: ServerOptio
  * is closed after the drain: in the server's own, which is closing then, each would be interrupted.
  */
 const makeRouter = Effect.gen(function* () {
-  const routed = yield* HttpRouter.toHttpEffect(Routes).pipe(
+  const routed = yield* HttpRouter.toHttpEffect(ApiRoutes).pipe(
     Effect.provideService(HttpRouter.RouterConfig, routerConfig),
   )
   const scope = yield* Effect.acquireRelease(Scope.make(), Scope.close)
   return yield* NodeHttpServer.makeHandler(routed, { scope })
 })
 
-const serve = Effect.fnUntraced(function* (
+/** Takes note of what becomes of requests: metrics, log, and spans where those are made. */
+const makeObservers = Effect.fnUntraced(function* ({ accessLog }: ServerOptions) {
+  const runFork = Effect.runForkWith(yield* Effect.context())
+  const isTraced = yield* References.TracerEnabled
+  const context = yield* Effect.context<never>()
+  const metrics = makeRequestMetrics(context)
+  connectionsRefused.updateUnsafe(0, context)
+  const log = yield* makeAccessLog(accessLog)
+  return {
+    onConnectionRefused: () => connectionsRefused.updateUnsafe(1, context),
+    onRefusal: (request: IncomingMessage, status: number) => {
+      metrics.countRefused(status)
+      if (isTraced) runFork(spanOfRefusal(request, status))
+    },
+    onMalformed: (ended: Ended) => {
+      metrics.countRefused(ended.status ?? 400)
+      metrics.observe(ended)
+      log(ended)
+    },
+    onEnd: (ended: Ended) => {
+      metrics.observe(ended)
+      log(ended)
+    },
+  }
+})
+
+type Observers = Effect.Success<ReturnType<typeof makeObservers>>
+
+/** What one listener answers, and how. */
+interface Listening {
+  readonly routes: Routes
+  readonly fastPath: FastPath.FastPath | undefined
+  readonly router: (request: IncomingMessage, response: ServerResponse) => void
+  readonly observers: Observers
+  /** The time in which a stop lets connections go. */
+  readonly shutdownDelay: Duration.Duration
+}
+
+/** Listens until the scope closes, which stops it without clients noticing. */
+const serveOn = Effect.fnUntraced(function* (
   options: ServerOptions,
   timeToStop: Effect.Effect<Duration.Duration>,
+  { routes, fastPath, router, observers, shutdownDelay }: Listening,
 ) {
   const keys = yield* ApiKeys
   const inFlight = yield* InFlight
-  const runFork = Effect.runForkWith(yield* Effect.context())
-  const isTraced = yield* References.TracerEnabled
   const server = makeServer(options)
-  const connections = new Connections(server, inFlight.abandon)
+  const connections = new Connections(server, {
+    max: options.maxConnections,
+    onRefused: observers.onConnectionRefused,
+    onHangUp: inFlight.abandon,
+  })
   yield* Effect.acquireRelease(
     Effect.sync(() => limitResponseTime(server, options.responseTimeout)),
     (stop) => Effect.sync(stop),
   )
-  const routes = makeRoutes(isTraced ? [] : yield* makeFastRoutes)
-  answerMalformedRequests(server, connections)
-  dispatch(server, {
-    connections,
-    gate: makeGate({ routes, keys, inFlight, bodyLimit: options.bodyLimit }),
-    fastPath: yield* FastPath.make,
-    router: yield* makeRouter,
-    onRefusal: (request, status) => {
-      if (isTraced) runFork(spanOfRefusal(request, status))
-    },
-  })
+  answerMalformedRequests(server, connections, observers.onMalformed)
+  const gate = makeGate({ routes, keys, inFlight, bodyLimit: options.bodyLimit })
+  dispatch(server, { connections, gate, fastPath, router, ...observers })
   const listening = yield* listen(server, options)
   yield* Effect.acquireRelease(
     Effect.sync(() => patchConnectionList(server)),
     (stop) => Effect.sync(() => stop?.()),
   )
-  yield* Effect.addFinalizer(() =>
-    drain(server, connections, { drainTime: options.drainTime, timeToStop })
-  )
+  yield* Effect.addFinalizer(() => drain(server, connections, { shutdownDelay, timeToStop }))
   // Ended before the drain, which closes the listener.
   yield* keepAccepting(server, { reusePort: options.sharing !== undefined })
+  return { listening, connections }
+})
+
+/**
+ * Probes and metrics on a port of their own, which answers when the service's own has as many
+ * connections as it takes. Begun before that one, so that it is closed after it: `/readyz` says that
+ * the service stops for as long as it does.
+ */
+const serveAdmin = Effect.fnUntraced(function* (
+  options: ServerOptions,
+  timeToStop: Effect.Effect<Duration.Duration>,
+  listening: Omit<Listening, "routes" | "fastPath" | "shutdownDelay">,
+) {
+  if (Option.isNone(options.adminPort)) return
+  const { listening: { address } } = yield* serveOn(
+    {
+      ...options,
+      port: options.adminPort.value,
+      sharing: undefined,
+      maxConnections: maxAdminConnections,
+    },
+    timeToStop,
+    {
+      ...listening,
+      routes: makeRoutes([], isOfAdmin),
+      fastPath: undefined,
+      shutdownDelay: Duration.zero,
+    },
+  )
+  yield* Effect.logInfo(`Probes and metrics on ${HttpServer.formatAddress(address)}`)
+})
+
+const serve = Effect.fnUntraced(function* (
+  options: ServerOptions,
+  timeToStop: Effect.Effect<Duration.Duration>,
+) {
+  const observers = yield* makeObservers(options)
+  const isTraced = yield* References.TracerEnabled
+  const router = yield* makeRouter
+  yield* serveAdmin(options, timeToStop, { router, observers })
+  const hasAdminPort = Option.isSome(options.adminPort)
+  const { listening, connections } = yield* serveOn(options, timeToStop, {
+    routes: makeRoutes(
+      isTraced ? [] : yield* makeFastRoutes,
+      (path) => !hasAdminPort || !isOfAdmin(path) || isProbe(path),
+    ),
+    fastPath: yield* FastPath.make,
+    router,
+    observers,
+    shutdownDelay: options.shutdownDelay,
+  })
+  yield* observeGauge(connectionsGauge, () => connections.count)
+  yield* observeGauge(connectionsLimit, () => options.maxConnections)
   return listening
 })
 

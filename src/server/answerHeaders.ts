@@ -1,25 +1,16 @@
 /**
  * What every answer has, whoever makes it.
  */
-import { randomUUID } from "node:crypto"
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http"
+import type { IncomingHttpHeaders, ServerResponse } from "node:http"
 import { entityTagsIn } from "./entityTagList.ts"
-
-/** What a client may call its request: visible ASCII characters, so that logs can have it as it is. */
-const requestId = /^[\x21-\x7e]{1,128}$/
-
-/** The client's name for the request, if it is one, or a new one. */
-const requestIdOf = ({ headers }: IncomingMessage): string => {
-  const given = headers["x-request-id"]
-  return typeof given === "string" && requestId.test(given) ? given : randomUUID()
-}
+import type { RequestRecord } from "./requestRecord.ts"
 
 /**
  * Names the request, and keeps its answer out of caches (RFC 9111, 5.2.2.5), however its target is written;
  * what may be cached says so itself.
  */
-export const setAnswerHeaders = (request: IncomingMessage, response: ServerResponse): void => {
-  response.setHeader("x-request-id", requestIdOf(request))
+export const setAnswerHeaders = ({ id }: RequestRecord, response: ServerResponse): void => {
+  response.setHeader("x-request-id", id)
   response.setHeader("cache-control", "no-store")
 }
 

@@ -9,6 +9,7 @@ import { type Gate, isAnswer } from "./gate.ts"
 import type { Connections } from "./listener/Connections.ts"
 import { type Answer, problemResponse, send } from "./problems/problemResponse.ts"
 import { announcedLength } from "./requestBody.ts"
+import { beginRecord, type Ended, takeRecord } from "./requestRecord.ts"
 
 export interface Handling {
   readonly connections: Connections
@@ -18,6 +19,8 @@ export interface Handling {
   readonly router: (request: IncomingMessage, response: ServerResponse) => void
   /** Told of requests that were refused before they reached either. */
   readonly onRefusal: (request: IncomingMessage, status: number) => void
+  /** Told of every request, once its answer was handed to the system or its client is gone. */
+  readonly onEnd: (ended: Ended) => void
 }
 
 /** Bytes of a body that are read so that its connection can be kept, though nobody wants them. */
@@ -27,7 +30,24 @@ const expectationFailed = problemResponse(new ExpectationFailed({}))
 
 /** Answers the requests of a server. */
 export const dispatch = (server: Server, handling: Handling) => {
-  const { connections, gate, fastPath, router, onRefusal } = handling
+  const { connections, gate, fastPath, router, onRefusal, onEnd } = handling
+
+  // One function for all: it is called with the response as `this`.
+  function end(this: ServerResponse) {
+    const record = takeRecord(this.req)
+    if (record === undefined) return
+    const status = this.writableEnded ? this.statusCode : undefined
+    onEnd({ record, status, address: this.req.socket.remoteAddress })
+  }
+
+  /** Begins a request; none where nothing more is begun on its connection. */
+  const begin = (request: IncomingMessage, response: ServerResponse) => {
+    if (!connections.begin(response)) return undefined
+    const record = beginRecord(request)
+    setAnswerHeaders(record, response)
+    response.on("close", end)
+    return record
+  }
 
   const refuse = (request: IncomingMessage, response: ServerResponse, answer: Answer) => {
     const unread = request.headers.expect === undefined
@@ -39,9 +59,9 @@ export const dispatch = (server: Server, handling: Handling) => {
   }
 
   const handle = (request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean) => {
-    if (!connections.begin(response)) return
-    setAnswerHeaders(request, response)
-    const passed = gate(request)
+    const record = begin(request, response)
+    if (record === undefined) return
+    const passed = gate(request, record)
     if (isAnswer(passed)) return refuse(request, response, passed)
     if (awaitsContinue) response.writeContinue()
     if (fastPath?.(passed, request, response)) return
@@ -51,8 +71,6 @@ export const dispatch = (server: Server, handling: Handling) => {
   server.on("request", (request, response) => handle(request, response, false))
   server.on("checkContinue", (request, response) => handle(request, response, true))
   server.on("checkExpectation", (request, response) => {
-    if (!connections.begin(response)) return
-    setAnswerHeaders(request, response)
-    refuse(request, response, expectationFailed)
+    if (begin(request, response) !== undefined) refuse(request, response, expectationFailed)
   })
 }

@@ -14,7 +14,7 @@ import type { Connections } from "./listener/Connections.ts"
 
 export interface DrainOptions {
   /** How long connections are let go one by one. */
-  readonly drainTime: Duration.Duration
+  readonly shutdownDelay: Duration.Duration
   /** What is left of the time for the whole stop. */
   readonly timeToStop: Effect.Effect<Duration.Duration>
 }
@@ -35,12 +35,12 @@ const firstRequestTime = Duration.millis(500)
 export const drain = Effect.fnUntraced(function* (
   server: Server,
   connections: Connections,
-  { drainTime, timeToStop }: DrainOptions,
+  { shutdownDelay, timeToStop }: DrainOptions,
 ) {
   const time = yield* timeToStop
   connections.drain()
   // Also where there is no connection: clients who have not heard of the stop come with new ones.
-  yield* Effect.sleep(Duration.min(drainTime, time))
+  yield* Effect.sleep(Duration.min(shutdownDelay, time))
   // Node's own way of closing an HTTP server destroys the idle connections.
   Listener.prototype.close.call(server)
   // What has arrived by now is still read, and answered.

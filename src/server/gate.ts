@@ -10,10 +10,11 @@ import { ByteSize, Option } from "effect"
 import { InvalidRequest, MethodNotAllowed, NotFound, Overloaded } from "../api/problems.ts"
 import type { ApiKeys } from "../operations/ApiKeys.ts"
 import type { InFlight } from "../operations/InFlight.ts"
-import { bearerOf, forbidden, refuseCaller, unauthorized } from "./authorize.ts"
+import { callerOf, forbidden, refuseCaller, unauthorized } from "./authorize.ts"
 import { type Answer, problemResponse } from "./problems/problemResponse.ts"
 import { refuseBody } from "./requestBody.ts"
 import { refuseHeaders } from "./requestHeaders.ts"
+import type { RequestRecord } from "./requestRecord.ts"
 import { normalizeTarget, toOriginForm } from "./requestTarget.ts"
 import type { Found, Routes } from "./Routes.ts"
 
@@ -25,8 +26,8 @@ export interface GateOptions {
   readonly bodyLimit: ByteSize.ByteSize
 }
 
-/** Finds what a request is for, or why it is refused. */
-export type Gate = (request: IncomingMessage) => Found | Answer
+/** Finds what a request is for, or why it is refused; its record gets to know what was found. */
+export type Gate = (request: IncomingMessage, record: RequestRecord) => Found | Answer
 
 export const isAnswer = (passed: Found | Answer): passed is Answer => "status" in passed
 
@@ -55,15 +56,17 @@ export const makeGate = ({ routes, keys, inFlight, bodyLimit }: GateOptions): Ga
       : problemResponse(new MethodNotAllowed({}), { allow: methods.join(", ") })
   }
 
-  return (request) => {
+  return (request, record) => {
     const { headers, socket } = request
     const headersRefused = refuseHeaders(request)
     if (headersRefused !== undefined) return headersRefused
     const found = find(request)
     if (isAnswer(found)) return found
-    const { needsKey, scope, isAdmitted, takesBody } = found.route
+    const { needsKey, scope, isAdmitted, takesBody } = record.route = found.route
     if (needsKey) {
-      const caller = refuseCaller(keys, scope, bearerOf(headers.authorization), socket)
+      const key = callerOf(keys, headers.authorization, socket)
+      record.keyName = Option.getOrUndefined(key)?.name
+      const caller = refuseCaller(key, scope)
       if (caller !== undefined) return callers.get(caller) ?? problemResponse(caller)
     }
     if (isAdmitted && inFlight.isFull()) return overloaded

@@ -24,7 +24,6 @@ const makeWork = Effect.gen(function* () {
   ) =>
     Effect.sync(() =>
       start({
-        name: "work",
         isLong,
         effect,
         caller,

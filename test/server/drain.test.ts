@@ -61,7 +61,7 @@ const getUser = (id: unknown) =>
  */
 const makeService = Effect.gen(function* () {
   const scope = yield* Scope.make()
-  const service = serviceOnDatabase({ drainTime: Duration.seconds(1) })
+  const service = serviceOnDatabase({ shutdownDelay: Duration.seconds(1) })
   const services = yield* Layer.buildWithScope(Layer.fresh(service), scope)
   return { services, stop: Effect.forkChild(Scope.close(scope, Exit.void)) }
 })

@@ -128,7 +128,7 @@ const decode = (schema: Schema.Codec<unknown>) => {
 
 const run = <A, E>(effect: Effect.Effect<A, E>) => Effect.runSync(Effect.exit(effect))
 
-const routes = makeRoutes([])
+const routes = makeRoutes([], () => true)
 
 /** All that reads what a client sent, by what it reads. */
 const parsers: Readonly<Record<string, (input: string) => unknown>> = {

@@ -3,7 +3,7 @@
  */
 import { NodeHttpClient } from "@effect/platform-node"
 import { createHash } from "node:crypto"
-import { ByteSize, Duration, Effect, Layer, References } from "effect"
+import { ByteSize, Duration, Effect, Layer, Option, References } from "effect"
 import { HttpClient, HttpClientRequest, HttpServer } from "effect/http"
 import { Fatal } from "../../src/background/Fatal.ts"
 import { ApiKey, type Scope } from "../../src/domain/ApiKey.ts"
@@ -67,7 +67,9 @@ export const serviceOnDatabase = (overrides: Partial<Server.ServerOptions> = {})
         keepAliveTimeout: Duration.minutes(5),
         maxRequestsInFlight: 512,
         answerTimeout: Duration.minutes(5),
-        drainTime: Duration.zero,
+        shutdownDelay: Duration.zero,
+        accessLog: "off",
+        adminPort: Option.none(),
         shutdownTimeout: Duration.seconds(5),
         ...overrides,
       }),

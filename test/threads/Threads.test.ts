@@ -26,7 +26,8 @@ const listUsers = { method: "GET", path: "/v1/users" }
 /** How many lists of users were counted. */
 const countOf = (metrics: string) =>
   Number(
-    /^latchkey_http_request_duration_seconds_count\{.*users\.list.*\} (\d+)$/m.exec(metrics)?.[1],
+    /^latchkey_http_requests_total\{method="GET",route="\/v1\/users",status="2xx"\} (\d+)$/m
+      .exec(metrics)?.[1],
   )
 
 const Observed = Layer.merge(LogLines.layer, Fatal.layer)

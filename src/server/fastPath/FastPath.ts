@@ -15,6 +15,7 @@ import { isNotModified, validatorsOf } from "../answerHeaders.ts"
 import { internalError } from "../problems/internalError.ts"
 import { type Answer, problemResponse, send } from "../problems/problemResponse.ts"
 import { announcedLength, decodeUtf8, notUtf8 } from "../requestBody.ts"
+import { logFieldsOf, recordOf } from "../requestRecord.ts"
 import type { Found } from "../Routes.ts"
 import type { Decoded, FastRoute } from "./FastRoute.ts"
 
@@ -53,7 +54,8 @@ export const make = Effect.gen(function* () {
     if (Option.isSome(error) && HttpServerRespondable.isRespondable(error.value)) {
       return send(response, problemResponse(error.value))
     }
-    runFork(internalError(cause)).addObserver((exit) => {
+    const failed = Effect.annotateLogs(internalError(cause), logFieldsOf(recordOf(response.req)))
+    runFork(failed).addObserver((exit) => {
       if (Exit.isSuccess(exit)) send(response, problemResponse(exit.value))
     })
   }
@@ -70,7 +72,6 @@ export const make = Effect.gen(function* () {
     effect: Effect.Effect<unknown, unknown>,
   ) =>
     inFlight.start({
-      name: route.name,
       isLong: false,
       effect,
       caller: HttpMethod.hasBody(route.method) ? undefined : response,

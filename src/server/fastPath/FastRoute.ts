@@ -40,8 +40,6 @@ export interface Decoded {
 export interface FastRoute {
   readonly method: string
   readonly path: string
-  /** What its metrics are called by. */
-  readonly name: string
   readonly scope: Scope
   readonly takesBody: boolean
   /** None when the endpoint's schemas refuse a part. */
@@ -61,7 +59,6 @@ export type FastHandlers = Readonly<
 interface Endpoint extends
   Pick<
     HttpApiEndpoint.Top,
-    | "identifier"
     | "method"
     | "path"
     | "params"
@@ -75,7 +72,6 @@ interface Endpoint extends
 }
 
 interface Group {
-  readonly identifier: string
   readonly endpoints: Readonly<Record<string, Endpoint>>
 }
 
@@ -133,7 +129,6 @@ const makeEncode = (success: Schema.Top): FastRoute["encode"] => {
 }
 
 const makeRoute = (
-  group: Group,
   endpoint: Endpoint,
   handler: FastHandlers[string],
 ): FastRoute | undefined => {
@@ -158,7 +153,6 @@ const makeRoute = (
   return {
     method: endpoint.method,
     path: endpoint.path,
-    name: `${group.identifier}.${endpoint.identifier}`,
     scope: scope.value,
     takesBody: body !== undefined,
     decode: (parts) => {
@@ -203,6 +197,6 @@ export const fastRoutes = (
 ): ReadonlyArray<FastRoute> =>
   Object.entries(handlers).flatMap(([name, handler]) => {
     const endpoint = group.endpoints[name]
-    const route = endpoint && makeRoute(group, endpoint, handler)
+    const route = endpoint && makeRoute(endpoint, handler)
     return route === undefined ? [] : [route]
   })

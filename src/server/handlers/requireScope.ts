@@ -2,7 +2,7 @@ import { Effect, Option } from "effect"
 import type { Forbidden, Unauthorized } from "../../api/problems.ts"
 import type { Scope } from "../../domain/ApiKey.ts"
 import { ApiKeys } from "../../operations/ApiKeys.ts"
-import { bearerOf, refuseCaller } from "../authorize.ts"
+import { callerOf, refuseCaller } from "../authorize.ts"
 
 /** As much of a request as tells who sent it. */
 interface Sent {
@@ -16,7 +16,7 @@ interface Sent {
 export const makeRequireScope = Effect.map(
   ApiKeys,
   (keys) => ({ request }: Sent, scope: Scope): Effect.Effect<void, Unauthorized | Forbidden> => {
-    const refused = refuseCaller(keys, Option.some(scope), bearerOf(request.headers.authorization))
+    const refused = refuseCaller(callerOf(keys, request.headers.authorization), Option.some(scope))
     return refused === undefined ? Effect.void : Effect.fail(refused)
   },
 )

@@ -71,9 +71,23 @@ export class Connections {
   readonly #onClose: (this: ServerResponse) => void
   #isDraining = false
 
-  /** `onHangUp` is called when the client of a response is gone before the response was made. */
-  constructor(server: Server, private readonly onHangUp: (response: ServerResponse) => void) {
+  constructor(
+    server: Server,
+    private readonly options: {
+      /** How many at once; those that come beyond are closed. */
+      readonly max: number
+      readonly onRefused: () => void
+      /** Called when the client of a response is gone before the response was made. */
+      readonly onHangUp: (response: ServerResponse) => void
+    },
+  ) {
     server.on("connection", (socket) => {
+      // Not `server.maxConnections`: Deno tells nobody of those that it closes.
+      if (this.count >= options.max) {
+        options.onRefused()
+        socket.destroy()
+        return
+      }
       const connection: Connection = {
         latest: undefined,
         earlier: undefined,
@@ -96,7 +110,7 @@ export class Connections {
   #onDisconnect(socket: Socket, { latest, earlier = [] }: Connection) {
     this.#connections.delete(socket)
     for (const response of latest === undefined ? earlier : [...earlier, latest]) {
-      if (!response.writableEnded) this.onHangUp(response)
+      if (!response.writableEnded) this.options.onHangUp(response)
       // Node tells only the response whose turn it is.
       if (response.socket === null) response.destroy().emit("close")
     }
@@ -128,14 +142,15 @@ export class Connections {
 
   /**
    * Ends a connection on which something came that is no HTTP. If it is a part of a request that has
-   * no response yet, the answer is that response; otherwise it follows those that are owed.
+   * no response yet, the answer is that response; otherwise it follows those that are owed, with
+   * `headers` besides. Gives whether it is the response to a request.
    */
-  endWith(socket: Socket, answer: Answer) {
+  endWith(socket: Socket, answer: Answer, headers: Answer["headers"]): boolean {
     leaveParser(socket)
     const connection = this.#connections.get(socket)
     if (connection === undefined) {
       socket.destroy()
-      return
+      return false
     }
     const { latest, isEnding } = connection
     const isIncomplete = latest?.req.complete === false
@@ -146,14 +161,17 @@ export class Connections {
       if (latest.req.listenerCount("error") > 0) {
         latest.req.emit("error", new Error("Malformed body"))
       }
-      return
+      return true
     }
     connection.isEnding = true
     connection.onSent = () => {
-      if (!isEnding && !isIncomplete) socket.write(formatResponse(answer))
+      if (!isEnding && !isIncomplete) {
+        socket.write(formatResponse({ ...answer, headers: { ...answer.headers, ...headers } }))
+      }
       linger(socket)
     }
     if (isIdle(connection)) connection.onSent()
+    return false
   }
 
   /** From now on each connection ends with its next response. */
@@ -167,6 +185,11 @@ export class Connections {
     this.#connections.forEach((connection, socket) => {
       if (isIdle(connection) && (connection.isUsed || which === "all")) linger(socket)
     })
+  }
+
+  /** How many there are. */
+  get count(): number {
+    return this.#connections.size
   }
 
   /** Calls back when there is no connection, unless what it gives is called before. */

@@ -1,11 +1,11 @@
 /**
  * Answers to what is no HTTP request, or never becomes one.
  */
-import { randomUUID } from "node:crypto"
 import type { Server } from "node:http"
 import { Socket } from "node:net"
 import * as Problem from "../../api/problems.ts"
 import { type Answer, problemResponse } from "../problems/problemResponse.ts"
+import { type Ended, malformedRecord } from "../requestRecord.ts"
 import type { Connections } from "./Connections.ts"
 
 const notHttp = problemResponse(
@@ -23,22 +23,28 @@ const answers: Readonly<Record<string, Answer>> = {
 /** This is no proxy: there is nothing at another address either. */
 const noTunnel = problemResponse(new Problem.NotFound({}))
 
-/** What never became a request has no name of its client's. */
-const named = (answer: Answer): Answer => ({
-  ...answer,
-  headers: { ...answer.headers, "x-request-id": randomUUID(), "cache-control": "no-store" },
-})
-
 /** Node would answer without a body, or not at all. */
-export const answerMalformedRequests = (server: Server, connections: Connections) => {
+export const answerMalformedRequests = (
+  server: Server,
+  connections: Connections,
+  onEnd: (ended: Ended) => void,
+) => {
+  const answer = (socket: Socket, answer: Answer) => {
+    const record = malformedRecord()
+    const { remoteAddress: address } = socket
+    const headers = { "x-request-id": record.id, "cache-control": "no-store" }
+    const isOfRequest = connections.endWith(socket, answer, headers)
+    // Otherwise that request ends with it.
+    if (!isOfRequest) onEnd({ record, status: answer.status, address })
+  }
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (!(socket instanceof Socket) || !socket.writable || error.code === "ECONNRESET") {
       socket.destroy()
       return
     }
-    connections.endWith(socket, named(answers[error.code ?? ""] ?? notHttp))
+    answer(socket, answers[error.code ?? ""] ?? notHttp)
   })
   server.on("connect", (_request, socket) => {
-    if (socket instanceof Socket) connections.endWith(socket, named(noTunnel))
+    if (socket instanceof Socket) answer(socket, noTunnel)
   })
 }

@@ -9,14 +9,12 @@ export const AdmissionLayer = Layer.effect(
   Effect.gen(function* () {
     const inFlight = yield* InFlight
 
-    return Admission.of((httpEffect, { endpoint, group }) => {
-      const name = `${group.identifier}.${endpoint.identifier}`
+    return Admission.of((httpEffect, { endpoint }) => {
       const isLong = Context.get(endpoint.annotations, LongRunning)
       const isWrite = HttpMethod.hasBody(endpoint.method)
       return Effect.contextWith((context) =>
         Effect.callback((resume) => {
           const fiber = inFlight.start({
-            name,
             isLong,
             effect: Effect.provideContext(httpEffect, context),
             answer: resume,

@@ -11,7 +11,7 @@ export const AuthorizationLayer = Layer.effect(
     return Authorization.of({
       bearer: (httpEffect, { credential, endpoint }) => {
         const scope = Context.getOption(endpoint.annotations, RequiredScope)
-        const refused = refuseCaller(keys, scope, Redacted.value(credential))
+        const refused = refuseCaller(keys.find(Redacted.value(credential)), scope)
         return refused === undefined ? httpEffect : Effect.fail(refused)
       },
     })

@@ -14,6 +14,7 @@ import { isNotModified, validatorsOf } from "../answerHeaders.ts"
 import { internalError } from "../problems/internalError.ts"
 import { headersOfProblem } from "../problems/problemResponse.ts"
 import { withStrictBody } from "../requestBody.ts"
+import { logFieldsOf, recordOf } from "../requestRecord.ts"
 import { normalizeTarget } from "../requestTarget.ts"
 import { withRequestSpan } from "./requestSpan.ts"
 
@@ -74,6 +75,7 @@ export const ProblemResponses = HttpRouter.middleware(
         Effect.provideService(HttpServerRequest.HttpServerRequest, withStrictBody(request)),
         Effect.catchCause(fromCause),
         Effect.flatMap((response) => complete(request, response)),
+        Effect.annotateLogs(logFieldsOf(recordOf(received.source))),
       )
       return withRequestSpan(request, answered)
     }),

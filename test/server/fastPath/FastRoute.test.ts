@@ -48,12 +48,6 @@ describe("the fast routes", () => {
     )
   })
 
-  it("are named each for itself, as metrics of the router are", () => {
-    const names = routes.map(({ name }) => name)
-    assert.strictEqual(new Set(names).size, routes.length)
-    assert.include(names, "refreshTokens.getValidByTokenHash")
-  })
-
   it("are none where there is no handler, or no endpoint for it", () => {
     const { users } = Api.groups
     const { getById } = echoes(users.endpoints)
