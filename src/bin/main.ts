@@ -6,7 +6,21 @@
  */
 import "../runtime/disableAsyncHooks.ts"
 import "effect/schema/SchemaJITCompiler/enable"
+import { Effect, Layer } from "effect"
+import { misspeltHere } from "../process/checkConfig.ts"
+import { runAsAsked } from "../process/commandLine.ts"
 import { runService } from "../process/runService.ts"
 import * as Service from "../Service.ts"
+import * as requirements from "./requirements.ts"
 
-runService(Service.layer)
+const warnings = Layer.effectDiscard(
+  Effect.flatMap(
+    misspeltHere,
+    Effect.forEach((warning) => Effect.logWarning(warning), { discard: true }),
+  ),
+)
+
+runAsAsked(Deno.args, {
+  run: () => runService(Layer.provide(Service.layer, warnings)),
+  requirements: [requirements.keys],
+})

@@ -4,7 +4,8 @@
  * A shell cannot tell that a substituted command failed. So where the environment is wrong, this
  * prints flags under which the service finds that out by itself, says it, and exits 1.
  *
- * It may use the network itself, but only to look up a `HOST` that is a name.
+ * It may use the network itself, but only to look up a `HOST` that is a name. It may see all variables,
+ * and the service only its own: so the names that look like slips are told here, on stderr.
  */
 import { lookup } from "node:dns/promises"
 import { isIP } from "node:net"
@@ -13,6 +14,7 @@ import { Console, Effect } from "effect"
 import { variables } from "../config/Config.ts"
 import { namesOf } from "../config/ConfigVariable.ts"
 import { permissions, toReport } from "../config/Permissions.ts"
+import { misspeltHere } from "../process/checkConfig.ts"
 import { runMain } from "../process/runMain.ts"
 import { load } from "../config/Settings.ts"
 
@@ -29,6 +31,11 @@ const lookUp = (host: string) =>
     )
   )
 
+const tellMisspelt = Effect.flatMap(
+  misspeltHere,
+  Effect.forEach((warning) => Console.error(`Warning: ${warning}`), { discard: true }),
+)
+
 load().pipe(
   Effect.flatMap((settings) =>
     Effect.map(
@@ -39,6 +46,7 @@ load().pipe(
   Effect.tap(({ problems }) => Effect.forEach(problems, (problem) => Console.error(problem))),
   Effect.match({ onSuccess: ({ flags }) => flags, onFailure: () => toReport }),
   Effect.flatMap((flags) => Console.log(flags.join(" "))),
+  Effect.andThen(tellMisspelt),
   Effect.provide(NodeServices.layer),
   runMain,
 )

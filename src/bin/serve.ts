@@ -5,17 +5,19 @@ import "../runtime/disableAsyncHooks.ts"
 import "effect/schema/SchemaJITCompiler/enable"
 import { Effect, Layer, Option } from "effect"
 import { ConfigInvalid } from "../config/ConfigInvalid.ts"
+import { Settings } from "../config/Settings.ts"
+import { runAsAsked } from "../process/commandLine.ts"
 import { runService } from "../process/runService.ts"
 import * as Service from "../Service.ts"
-import { Settings } from "../config/Settings.ts"
+import * as requirements from "./requirements.ts"
 
 const requireDatabase = Settings.use(({ database }) =>
-  Option.isSome(database) ? Effect.void : new ConfigInvalid({
-    problems: [
-      "DATABASE_URL or DATABASE_URL_FILE must be set: `deno task serve` brings no database of its " +
-      "own; `deno task start` does.",
-    ],
-  })
+  Option.isSome(database)
+    ? Effect.void
+    : new ConfigInvalid({ problems: [requirements.databaseMissing] })
 )
 
-runService(Layer.provide(Service.layer, Layer.effectDiscard(requireDatabase)))
+runAsAsked(Deno.args, {
+  run: () => runService(Layer.provide(Service.layer, Layer.effectDiscard(requireDatabase))),
+  requirements: [requirements.externalDatabase, requirements.keys],
+})

@@ -45,8 +45,11 @@ const ofListeners = (
     )
   )
 
-/** Besides the migrations: the modules of a further thread are files that the service reads. */
-const ownFiles = ["migrations", "src", "deno.json"]
+/**
+ * Besides the migrations: the modules of a further thread are files that the service reads. Of a clone,
+ * what names its commit, and not the address of its remote, which may hold a password.
+ */
+const ownFiles = ["migrations", "src", "deno.json", ".git/HEAD", ".git/packed-refs", ".git/refs"]
 
 const ofCollector = ({ hostname, port, protocol }: URL) =>
   address(hostname, port || (protocol === "https:" ? 443 : 80))

@@ -29,7 +29,7 @@ export interface SettingsShape
 }
 
 /** The variables of this process that the service reads, and no others; empty ones included. */
-const environment = (): ConfigProvider.ConfigProvider =>
+export const environment = (): ConfigProvider.ConfigProvider =>
   ConfigProvider.fromEnvRecord(
     Object.fromEntries(variables.flatMap(namesOf).map((name) => [name, Deno.env.get(name)])),
     // Left to its default, an empty DATABASE_URL would silently mean the embedded database.

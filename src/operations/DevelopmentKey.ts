@@ -19,6 +19,10 @@ export class ApiKeysMissing extends Schema.TaggedError<ApiKeysMissing>()("ApiKey
 const isLoopback = (host: string) =>
   host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."))
 
+/** Fails where others can reach a service without configured keys. */
+export const requireLoopback = (host: string) =>
+  isLoopback(host) ? Effect.void : Effect.fail(new ApiKeysMissing({ host }))
+
 /** The file with the key cannot be used as it is, or not be made. */
 export class DevelopmentKeyUnusable
   extends Schema.TaggedError<DevelopmentKeyUnusable>()("DevelopmentKeyUnusable", {
@@ -144,7 +148,7 @@ export const developmentKeys = Effect.fn("developmentKeys")(function* (
     readonly announce: (message: string) => Effect.Effect<void>
   },
 ) {
-  if (!isLoopback(host)) return yield* new ApiKeysMissing({ host })
+  yield* requireLoopback(host)
   const key = yield* readOrMake(dataDir, announce)
   const sha256 = createHash("sha256").update(key).digest("hex")
   return [new ApiKey({ name: "development", sha256, scopes: ["*"] })]

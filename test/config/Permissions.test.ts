@@ -6,6 +6,9 @@ import { load } from "../../src/config/Settings.ts"
 
 const keys = JSON.stringify([{ name: "a", sha256: "a".repeat(64), scopes: ["*"] }])
 
+/** The code, the migrations, and what names the commit of a clone. */
+const ownFiles = "migrations,src,deno.json,.git/HEAD,.git/packed-refs,.git/refs"
+
 /** What is allowed besides reading variables, as lists by kind. */
 const allowed = Effect.fnUntraced(function* (
   environment: Record<string, string>,
@@ -27,7 +30,7 @@ layer(NodeServices.layer)("permissions", (it) => {
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* allowed({ DATABASE_URL: url }), {
         net: "127.0.0.1:8080,db.example:6543",
-        read: "migrations,src,deno.json",
+        read: ownFiles,
         problems: [],
       })
     }))
@@ -67,7 +70,7 @@ layer(NodeServices.layer)("permissions", (it) => {
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* allowed({ DATABASE_URL: "postgres://u@/d?host=/run/pg" }), {
         net: "127.0.0.1:8080,unix:/run/pg/.s.PGSQL.5432",
-        read: "migrations,src,deno.json,/run/pg/.s.PGSQL.5432",
+        read: `${ownFiles},/run/pg/.s.PGSQL.5432`,
         write: "/run/pg/.s.PGSQL.5432",
         problems: [],
       })
@@ -79,7 +82,7 @@ layer(NodeServices.layer)("permissions", (it) => {
       assert.includeMembers([
         ...permissions(settings, { namedFiles: [], addressesOfHost: [] }).flags,
       ], [
-        "--allow-read=migrations,src,deno.json,.data",
+        `--allow-read=${ownFiles},.data`,
         "--allow-write=.data",
         "--allow-sys=uid",
       ])
@@ -91,7 +94,7 @@ layer(NodeServices.layer)("permissions", (it) => {
         yield* allowed({ DATABASE_URL: url }, ["/run/secrets/url", "/a b", "/c,d", "/e*"]),
         {
           net: "127.0.0.1:8080,db.example:6543",
-          read: "migrations,src,deno.json,/run/secrets/url",
+          read: `${ownFiles},/run/secrets/url`,
           problems: ["/a b", "/c,d", "/e*"].map((path) =>
             `The sandbox cannot let ${path} be used; name a path without blanks, commas and *?[.`
           ),
