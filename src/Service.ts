@@ -14,6 +14,7 @@ import * as Database from "./database/Database.ts"
 import { EmbeddedPostgres } from "./embedded/EmbeddedPostgres.ts"
 import { Migrator } from "./migrator/Migrator.ts"
 import { ApiKeys } from "./operations/ApiKeys.ts"
+import * as buildMetric from "./operations/buildMetric.ts"
 import { developmentKeys } from "./operations/DevelopmentKey.ts"
 import { Maintenance } from "./operations/Maintenance.ts"
 import { Metrics } from "./operations/Metrics.ts"
@@ -22,12 +23,14 @@ import { Readiness } from "./operations/Readiness.ts"
 import { isReadOnly, ReadinessLayer, requireReady } from "./operations/ReadinessLayer.ts"
 import * as readinessWatch from "./operations/readinessWatch.ts"
 import * as Retention from "./operations/Retention.ts"
+import { buildInfo } from "./process/buildInfo.ts"
+import { announce } from "./process/Observability.ts"
+import { reportStart } from "./process/startReport.ts"
 import { LoginAttemptRepository } from "./repositories/loginAttempts/LoginAttemptRepository.ts"
 import { RefreshTokenRepository } from "./repositories/refreshTokens/RefreshTokenRepository.ts"
 import { RotationDefaults } from "./repositories/refreshTokens/RotationDefaults.ts"
 import { UserRepository } from "./repositories/users/UserRepository.ts"
 import * as patches from "./runtime/patches.ts"
-import { announce } from "./process/Observability.ts"
 import { makeCountdown } from "./server/drain.ts"
 import * as Server from "./server/Server.ts"
 import type { ThreadStart } from "./threads/messages.ts"
@@ -162,7 +165,7 @@ const retention = (settings: SettingsShape) =>
   })
 
 /** Tells where the service listens, has threads join, and begins the stop of all. */
-const startup = (threadCount: number) =>
+const startup = (settings: SettingsShape, threadCount: number) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       const { address } = yield* HttpServer.HttpServer
@@ -182,7 +185,11 @@ const startup = (threadCount: number) =>
         `Listening on ${HttpServer.formatAddress(address)}` +
           (threadCount > 1 ? `, in ${threadCount} threads` : ""),
       )
-      yield* Effect.logInfo(patches.describe())
+      yield* reportStart(settings, {
+        threads: threadCount,
+        keys: (yield* ApiKeys).names(),
+        patches: patches.describe(),
+      })
     }),
   )
 
@@ -222,7 +229,12 @@ export const layer = Layer.unwrap(
     yield* Effect.forEach(Option.toArray(fitted.warning), (warning) => Effect.logWarning(warning))
     const count = countThreads(fitted.settings, Deno.build.os)
     const settings = shareOf(fitted.settings, 0, count)
-    return Layer.mergeAll(startup(count), retention(settings), readinessWatch.layer).pipe(
+    return Layer.mergeAll(
+      startup(fitted.settings, count),
+      retention(settings),
+      readinessWatch.layer,
+      buildMetric.layer(buildInfo()),
+    ).pipe(
       Layer.provide(
         Server.layer({ ...serverOptions(settings), sharing: count > 1 ? "first" : undefined }),
       ),

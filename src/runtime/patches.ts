@@ -7,8 +7,6 @@ const patches = new Map<string, boolean>()
 /** Tells whether a patch took hold. */
 export const report = (name: string, tookHold: boolean) => void patches.set(name, tookHold)
 
-/** All of them, in a line for the log. */
+/** All of them, for the log. */
 export const describe = () =>
-  `Runtime patches: ${
-    Array.from(patches, ([name, tookHold]) => `${name} ${tookHold ? "on" : "off"}`).join(", ")
-  }`
+  Array.from(patches, ([name, tookHold]) => `${name} ${tookHold ? "on" : "off"}`).join(", ")

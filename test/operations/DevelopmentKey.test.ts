@@ -15,7 +15,8 @@ const makeDataDir = Effect.gen(function* () {
   return { fs, dataDir, file: `${dataDir}/development-key` }
 })
 
-const keysIn = (dataDir: string) => developmentKeys({ host: "127.0.0.1", dataDir, announce: () => Effect.void })
+const keysIn = (dataDir: string) =>
+  developmentKeys({ host: "127.0.0.1", dataDir, announce: () => Effect.void })
 
 const sha256 = (key: string) => createHash("sha256").update(key).digest("hex")
 

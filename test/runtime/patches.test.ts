@@ -10,7 +10,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the patches of the run
       const service = yield* ServiceProcess.start({
         DATABASE_URL: ServiceProcess.databaseUrl(connection),
       })
-      const [line] = yield* service.said(/Runtime patches: [^"]*/)
-      assert.strictEqual(line, "Runtime patches: async-hooks on, connection-list on")
+      const [, line] = yield* service.said(/"patches":"([^"]*)"/)
+      assert.strictEqual(line, "async-hooks on, connection-list on")
     }))
 })
