@@ -9,6 +9,7 @@ import { closingWithin, TimeToClose } from "./background/closingWithin.ts"
 import { Fatal } from "./background/Fatal.ts"
 import { fitConnections, openFilesLimit } from "./config/openFiles.ts"
 import { loadApiKeys, Settings, type SettingsShape } from "./config/Settings.ts"
+import { describeUnknown, environmentNames } from "./config/telemetry/unknownVariables.ts"
 import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
 import * as Database from "./database/Database.ts"
 import { EmbeddedPostgres } from "./embedded/EmbeddedPostgres.ts"
@@ -209,6 +210,7 @@ const serverOptions = (settings: SettingsShape): Server.ServerOptions => ({
   adminPort: settings.adminPort,
   // The rest is for closing connections, and the embedded server.
   shutdownTimeout: Duration.times(settings.shutdownTimeout, 0.9),
+  propagators: settings.telemetry.propagators,
 })
 
 /** When what was to be closed in a stop has to be, as a share of the time for the stop. */
@@ -223,7 +225,10 @@ export const layer = Layer.unwrap(
       onNone: () => [],
       onSome: ({ warnings }) => warnings,
     })
-    yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
+    yield* Effect.forEach(
+      [...warnings, ...all.telemetry.warnings, ...describeUnknown(environmentNames())],
+      (warning) => Effect.logWarning(warning),
+    )
     const limitOnOpenFiles = yield* openFilesLimit
     const fitted = fitConnections(all, limitOnOpenFiles)
     yield* Effect.forEach(Option.toArray(fitted.warning), (warning) => Effect.logWarning(warning))

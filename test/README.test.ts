@@ -23,10 +23,11 @@ const cells = (markdown: string) =>
     .filter((line) => line.startsWith("|"))
     .map((line) => line.split("|").map((cell) => cell.trim()).filter((cell) => cell !== ""))
 
-it.effect("the README describes every variable as the code does, and no other", () =>
+it.effect("the README and docs/telemetry.md describe every variable as the code does, and no other", () =>
   Effect.gen(function* () {
-    const readme = yield* read("README.md")
-    const described = cells(section(readme, "Configuration")).slice(2).map((
+    const general = section(yield* read("README.md"), "Configuration")
+    const ofTelemetry = section(yield* read("docs/telemetry.md"), "Variables")
+    const described = [general, ofTelemetry].flatMap((table) => cells(table).slice(2)).map((
       [name, byDefault, meaning],
     ) => ({
       name: name?.replaceAll(/[`* \\]/g, ""),

@@ -17,6 +17,7 @@ import { permissions, toReport } from "../config/Permissions.ts"
 import { misspeltHere } from "../process/checkConfig.ts"
 import { runMain } from "../process/runMain.ts"
 import { load } from "../config/Settings.ts"
+import { describeUnknown, environmentNames } from "../config/telemetry/unknownVariables.ts"
 
 const namedFiles = variables.flatMap(namesOf)
   .filter((name) => name.endsWith("_FILE"))
@@ -44,6 +45,10 @@ load().pipe(
     )
   ),
   Effect.tap(({ problems }) => Effect.forEach(problems, (problem) => Console.error(problem))),
+  // Which the service does not get to see.
+  Effect.tap(() =>
+    Effect.forEach(describeUnknown(environmentNames()), (unknown) => Console.error(unknown))
+  ),
   Effect.match({ onSuccess: ({ flags }) => flags, onFailure: () => toReport }),
   Effect.flatMap((flags) => Console.log(flags.join(" "))),
   Effect.andThen(tellMisspelt),

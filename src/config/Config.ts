@@ -6,6 +6,7 @@ import { OnReuse } from "../domain/RefreshToken.ts"
 import { apiKeysProblem } from "./apiKeysProblem.ts"
 import * as Schemas from "./ConfigSchemas.ts"
 import { type Description, optional, variable } from "./ConfigVariable.ts"
+import * as Telemetry from "./telemetry/variables.ts"
 
 const aDuration = "a time with its unit, such as 10s, 500ms or 2 minutes, up to 24 days"
 
@@ -95,6 +96,7 @@ export const definitions = {
     default: "no export",
     wants: "an http or https URL, such as http://localhost:4318",
     meaning: "OpenTelemetry collector (OTLP over HTTP) for traces, metrics and logs",
+    explain: Telemetry.credentialsProblem,
   }),
   shutdownTimeout: variable(Schemas.duration, {
     name: "SHUTDOWN_TIMEOUT",
@@ -208,4 +210,7 @@ export const definitions = {
 }
 
 /** All variables, for the documentation, and for whoever must know which ones the service reads. */
-export const variables: ReadonlyArray<Description> = Object.values(definitions)
+export const variables: ReadonlyArray<Description> = [
+  ...Object.values(definitions),
+  ...Telemetry.variables,
+]

@@ -78,9 +78,11 @@ export const logLevel = Schema.String.pipe(
   ),
 )
 
-/** A URL of a server that speaks HTTP. */
+/** A URL of a server that speaks HTTP, without credentials. */
 export const httpUrl = Schema.URLFromString.check(
-  Schema.makeFilter(({ protocol }) => protocol === "http:" || protocol === "https:"),
+  Schema.makeFilter(({ protocol, username, password }) =>
+    (protocol === "http:" || protocol === "https:") && username + password === ""
+  ),
 )
 
 const pairOf = ({ name, sha256 }: ApiKey) => JSON.stringify([name, sha256.toLowerCase()])

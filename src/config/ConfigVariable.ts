@@ -3,7 +3,7 @@
  * sentence that names it and says what it wants. No sentence quotes a value: it may be a secret, also
  * where none is expected (a password pasted into the wrong variable).
  */
-import { Config, type ConfigProvider, Effect, FileSystem, Option, Schema } from "effect"
+import { type ConfigProvider, Effect, FileSystem, Option, Schema } from "effect"
 import { ConfigInvalid } from "./ConfigInvalid.ts"
 
 /** What documentation says about a variable. */
@@ -57,10 +57,17 @@ export const namesOf = ({ name, file }: Description): ReadonlyArray<string> =>
 
 const invalid = (problem: string) => new ConfigInvalid({ problems: [problem] })
 
-const lookUp = Effect.fnUntraced(function* (name: string, provider: ConfigProvider.ConfigProvider) {
-  const text = yield* Config.option(Config.String(name)).parse(provider).pipe(
-    Effect.mapError(() => invalid(`${name} cannot be read from the environment.`)),
+/** The text of a variable, if it is set; fails where it is empty. */
+export const lookUp = Effect.fnUntraced(function* (
+  name: string,
+  provider: ConfigProvider.ConfigProvider,
+) {
+  // Not by a `Config`: a hundred of them would take longer than the rest of the start.
+  const node = yield* Effect.mapError(
+    provider.load([name]),
+    () => invalid(`${name} cannot be read from the environment.`),
   )
+  const text = Option.fromNullishOr(node?.value)
   if (Option.contains(text, "")) {
     return yield* invalid(`${name} is set but empty; give it a value or unset it.`)
   }
@@ -90,7 +97,8 @@ const readBounded = Effect.fnUntraced(function* (path: string) {
   return yield* fs.readFileString(path)
 }, Effect.catchTag("PlatformError", ({ reason }) => Effect.fail(reason._tag)))
 
-const readSecretFile = Effect.fnUntraced(function* (name: string, path: string) {
+/** What the file that a variable names holds; fails where it cannot be read or is empty. */
+export const readNamedFile = Effect.fnUntraced(function* (name: string, path: string) {
   const content = yield* readBounded(path).pipe(
     Effect.timeoutOrElse({
       duration: patience,
@@ -127,7 +135,7 @@ const find = Effect.fnUntraced(function* (
   if (Option.isSome(own)) {
     return yield* invalid(`${variable.name} and ${fileName} are both set; unset one of them.`)
   }
-  const text = yield* readSecretFile(fileName, path.value)
+  const text = yield* readNamedFile(fileName, path.value)
   return Option.some({ text, origin: `${fileName} names ${path.value}, which must hold` })
 })
 
@@ -141,7 +149,7 @@ const refusal = ({ name, wants, explain }: Description, found: Option.Option<Fou
   })
 
 /** Reads a variable, from its file where that is named instead. */
-export const read = Effect.fn("ConfigVariable.read")(function* <A>(
+export const read = Effect.fnUntraced(function* <A>(
   variable: Variable<A>,
   provider: ConfigProvider.ConfigProvider,
 ): Effect.fn.Return<A, ConfigInvalid, FileSystem.FileSystem> {

@@ -7,6 +7,8 @@ import type { ConnectionParameters } from "../database/ConnectionParameters.ts"
 import { variables } from "./Config.ts"
 import { namesOf } from "./ConfigVariable.ts"
 import type { SettingsShape } from "./Settings.ts"
+import type { ExportSettings } from "./telemetry/TelemetrySettings.ts"
+import { refused } from "./telemetry/variables.ts"
 
 export interface Permissions {
   readonly flags: ReadonlyArray<string>
@@ -20,7 +22,7 @@ const unusable = /[\s,*?[]/
 const flag = (name: string, values: ReadonlyArray<string>) =>
   values.length === 0 ? [] : [`--allow-${name}=${Array.dedupe(values).join(",")}`]
 
-const environment = flag("env", variables.flatMap(namesOf))
+const environment = flag("env", [...variables.flatMap(namesOf), ...Object.keys(refused)])
 
 /**
  * Enough to find, in the sandbox, what is wrong with the environment, and say it: to read whatever
@@ -51,8 +53,10 @@ const ofListeners = (
  */
 const ownFiles = ["migrations", "src", "deno.json", ".git/HEAD", ".git/packed-refs", ".git/refs"]
 
-const ofCollector = ({ hostname, port, protocol }: URL) =>
-  address(hostname, port || (protocol === "https:" ? 443 : 80))
+const ofCollector = ({ url }: ExportSettings) => {
+  const { hostname, port, protocol } = new URL(url)
+  return address(hostname, port || (protocol === "https:" ? 443 : 80))
+}
 
 const ofDatabase = ({ host = "localhost", port = 5432 }: ConnectionParameters) =>
   host.startsWith("/")
@@ -79,7 +83,13 @@ export const permissions = (
   // Without keys the service makes one, and keeps it there.
   const makesKey = Option.isNone(settings.apiKeys)
   const writable = [...sockets, ...makesKey ? [settings.dataDir] : []]
-  const readable = [...namedFiles, ...databases.flatMap(({ files }) => files), ...writable]
+  const { traces, metrics, logs, files } = settings.telemetry
+  const readable = [
+    ...namedFiles,
+    ...databases.flatMap(({ files }) => files),
+    ...files,
+    ...writable,
+  ]
   const isUsable = (path: string) => !unusable.test(path)
   return {
     flags: [
@@ -88,7 +98,7 @@ export const permissions = (
         ...ofListeners(settings, addressesOfHost),
         ...servers,
         ...sockets.filter(isUsable).map((socket) => `unix:${socket}`),
-        ...Option.toArray(Option.map(settings.otlpEndpoint, ofCollector)),
+        ...[traces, metrics, logs].flatMap((exported) => Option.toArray(exported)).map(ofCollector),
       ]),
       ...flag("read", [...ownFiles, ...readable.filter(isUsable)]),
       ...flag("write", writable.filter(isUsable)),

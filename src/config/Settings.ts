@@ -17,21 +17,27 @@ import * as DatabaseUrl from "../database/url/DatabaseUrl.ts"
 import { definitions, variables } from "./Config.ts"
 import { ConfigInvalid } from "./ConfigInvalid.ts"
 import { namesOf, read, type Variable } from "./ConfigVariable.ts"
+import * as Telemetry from "./telemetry/TelemetrySettings.ts"
+import * as TelemetryVariables from "./telemetry/variables.ts"
 
 type Value<V> = V extends Variable<infer A> ? A : never
 type Values = { readonly [Name in keyof typeof definitions]: Value<(typeof definitions)[Name]> }
 
 export interface SettingsShape
-  extends Omit<Values, "databaseUrl" | "databaseCaFile" | "logFormat"> {
+  extends Omit<Values, "databaseUrl" | "databaseCaFile" | "logFormat" | "otlpEndpoint"> {
   /** The external database; none where the embedded one is to be used. */
   readonly database: Option.Option<DatabaseUrl.DatabaseUrl>
   readonly logFormat: "json" | "logfmt" | "pretty"
+  readonly telemetry: Telemetry.TelemetrySettings
 }
 
 /** The variables of this process that the service reads, and no others; empty ones included. */
 export const environment = (): ConfigProvider.ConfigProvider =>
   ConfigProvider.fromEnvRecord(
-    Object.fromEntries(variables.flatMap(namesOf).map((name) => [name, Deno.env.get(name)])),
+    Object.fromEntries(
+      [...variables.flatMap(namesOf), ...Object.keys(TelemetryVariables.refused)]
+        .map((name) => [name, Deno.env.get(name)]),
+    ),
     // Left to its default, an empty DATABASE_URL would silently mean the embedded database.
     { preserveEmptyStrings: true },
   )
@@ -61,25 +67,63 @@ interface Read extends Struct.Lambda {
   >
 }
 
+/** Reads OpenTelemetry's variables; fails with a sentence for each of them that is wrong. */
+const readTelemetry = Effect.fnUntraced(function* (
+  base: Values["otlpEndpoint"],
+  provider: ConfigProvider.ConfigProvider,
+) {
+  const readAll = Struct.lambda<Read>((variable) => read(variable, provider))
+  const { general, all, traces, metrics, logs } = TelemetryVariables.definitions
+  const results = yield* Effect.all({
+    general: Effect.all(Struct.map(general, readAll), { mode: "result" }),
+    all: Effect.all(Struct.map(all, readAll), { mode: "result" }),
+    traces: Effect.all(Struct.map(traces, readAll), { mode: "result" }),
+    metrics: Effect.all(Struct.map(metrics, readAll), { mode: "result" }),
+    logs: Effect.all(Struct.map(logs, readAll), { mode: "result" }),
+  })
+  const groups: ReadonlyArray<Readonly<Record<string, Result.Result<unknown, ConfigInvalid>>>> =
+    Object.values(results)
+  const failures = Array.getFailures([
+    ...groups.flatMap((group) => Object.values(group)),
+    ...yield* Telemetry.refuseOthers(provider),
+  ])
+  const problems = failures.flatMap((failure) => failure.problems)
+  if (Array.isArrayNonEmpty(problems)) return yield* invalid(...problems)
+  const written = yield* Effect.fromResult(Result.all({
+    general: Result.all(results.general),
+    all: Result.all(results.all),
+    traces: Result.all(results.traces),
+    metrics: Result.all(results.metrics),
+    logs: Result.all(results.logs),
+  }))
+  return yield* Telemetry.resolve(written, base)
+})
+
 const defaultLogFormat = () => Deno.stdout.isTerminal() ? "pretty" : "json"
 
 /** Reads all variables; fails with one sentence for each of them that is wrong. */
-export const load = Effect.fn("Settings.load")(function* (
+export const load = Effect.fnUntraced(function* (
   provider: ConfigProvider.ConfigProvider = environment(),
 ): Effect.fn.Return<SettingsShape, ConfigInvalid, FileSystem.FileSystem> {
   const results = yield* Effect.all(
     Struct.map(definitions, Struct.lambda<Read>((variable) => read(variable, provider))),
     { mode: "result" },
   )
-  const { databaseUrl, databaseCaFile, ...others } = results
+  const { databaseUrl, databaseCaFile, otlpEndpoint, ...others } = results
   const database = yield* Effect.fromResult(Result.all({ databaseUrl, databaseCaFile })).pipe(
     Effect.flatMap(readDatabase),
     Effect.result,
   )
-  const failures = Array.getFailures([database, ...Object.values(results)])
+  const telemetry = yield* Effect.fromResult(otlpEndpoint).pipe(
+    // What is wrong with it is told once, below.
+    Effect.orElseSucceed(Option.none),
+    Effect.flatMap((base) => readTelemetry(base, provider)),
+    Effect.result,
+  )
+  const failures = Array.getFailures([database, ...Object.values(results), telemetry])
   const problems = Array.dedupe(failures.flatMap((failure) => failure.problems))
   if (Array.isArrayNonEmpty(problems)) return yield* invalid(...problems)
-  const values = yield* Effect.fromResult(Result.all({ ...others, database }))
+  const values = yield* Effect.fromResult(Result.all({ ...others, database, telemetry }))
   return { ...values, logFormat: Option.getOrElse(values.logFormat, defaultLogFormat) }
 })
 

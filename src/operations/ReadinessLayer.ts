@@ -57,6 +57,8 @@ export const ReadinessLayer = Layer.unwrap(
         Effect.tapError(({ reason }) =>
           reason === "database-read-only" ? replaceConnections : Effect.void
         ),
+        // Asked every few seconds, by probes.
+        Effect.withTracerEnabled(false),
       ),
     )
   }),

@@ -13,6 +13,7 @@ import {
   Layer,
   Metric,
   Option,
+  Redacted,
   Schedule,
   Semaphore,
   Stream,
@@ -21,29 +22,27 @@ import {
   FetchHttpClient,
   type HttpBody,
   HttpClient,
-  type HttpClientError,
-  type HttpClientRequest,
+  HttpClientError,
+  HttpClientRequest,
   HttpClientResponse,
 } from "effect/http"
-import { OtlpSerialization } from "effect/observability"
 import { type ChangeLog, makeChangeLog } from "../background/ChangeLog.ts"
 import * as TaskHealth from "../background/TaskHealth.ts"
+import type { ExportSettings, Tls } from "../config/telemetry/TelemetrySettings.ts"
+import { type Signal, signals } from "../config/telemetry/variables.ts"
+import { rejectedIn } from "./telemetry/rejected.ts"
 
-export interface ExportOptions {
-  /** The time for one export, with its retries. */
-  readonly timeout: Duration.Duration
-  /** Exports of one signal at once; a batch that comes while there are as many is dropped. */
-  readonly maxInFlight: number
-}
+/** How one signal is sent: how long an export may take, how many there may be at once, and by what. */
+export type ExportOptions = Pick<ExportSettings, "timeout" | "maxInFlight" | "compression" | "tls">
 
-/** OpenTelemetry's default for the time; two batches of a thousand spans are a few megabytes. */
-const defaults: ExportOptions = { timeout: Duration.seconds(10), maxInFlight: 2 }
+/** Of each signal that is exported. */
+export type Exported<A> = { readonly [Name in Signal]?: A }
 
 /** How long no batch must have been dropped until the collector is said to keep up. */
 const calm = Duration.toMillis("1 minute")
 
-const signals = ["traces", "metrics", "logs"] as const
-type Signal = (typeof signals)[number]
+/** As much of a collector's answer as is read: it has a number, and a sentence that nobody reads. */
+const longestAnswer = 64 * 1024
 
 const dropped = Metric.counter("telemetry_dropped_total", {
   description: "Spans, metrics and log entries that were not exported",
@@ -58,41 +57,57 @@ interface Contents {
 /** What is in a body that has been encoded, and says so no more. */
 const contents = new WeakMap<HttpBody.HttpBody, Contents>()
 
-const noted = (
+/** Remembers what is in a body, for the client below, which sends no others. */
+export const noted = (
   body: HttpBody.HttpBody,
   signal: Signal,
   groups: ReadonlyArray<ArrayLike<unknown>>,
-) => {
+): HttpBody.HttpBody => {
   contents.set(body, { signal, items: groups.reduce((sum, { length }) => sum + length, 0) })
   return body
 }
 
-/** OTLP in JSON; the client below knows what is in each body. */
-const Serialization = Layer.effect(
-  OtlpSerialization.OtlpSerialization,
-  Effect.map(OtlpSerialization.OtlpSerialization, ({ traces, metrics, logs }) => ({
-    traces: (data) => {
-      const scopes = data.resourceSpans.flatMap(({ scopeSpans }) => scopeSpans)
-      return noted(traces(data), "traces", scopes.map(({ spans }) => spans))
-    },
-    metrics: (data) => {
-      const scopes = data.resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics)
-      return noted(metrics(data), "metrics", scopes.map(({ metrics }) => metrics))
-    },
-    logs: (data) => {
-      const scopes = data.resourceLogs.flatMap(({ scopeLogs }) => scopeLogs)
-      return noted(logs(data), "logs", scopes.map(({ logRecords = [] }) => logRecords))
-    },
-  })),
-).pipe(Layer.provide(OtlpSerialization.layerJson))
+/** The beginning of a collector's answer; of what breaks or is too long, as much as there was. */
+const readAnswer = Effect.fnUntraced(function* ({ stream }: HttpClientResponse.HttpClientResponse) {
+  const chunks: Array<Uint8Array> = []
+  let size = 0
+  yield* Stream.runForEach(
+    Stream.takeWhile(stream, () => size < longestAnswer),
+    (chunk) =>
+      Effect.sync(() => {
+        chunks.push(chunk)
+        size += chunk.length
+      }),
+  ).pipe(Effect.ignore)
+  return Buffer.concat(chunks)
+})
+
+const originOf = ({ url }: HttpClientRequest.HttpClientRequest) =>
+  `the collector at ${URL.parse(url)?.origin}`
 
 /** Of every signal alike, so that a collector that is away is one entry in the log. */
 const reasonOf = ({ reason, request }: HttpClientError.HttpClientError): string => {
-  const collector = `the collector at ${URL.parse(request.url)?.origin}`
+  const collector = originOf(request)
   return reason._tag === "StatusCodeError"
     ? `${collector} answers with ${reason.response.status}`
     : `${collector} cannot be reached`
 }
+
+/** A collector that takes exports, but not all that is in them. */
+const noteRejections = (
+  signal: Signal,
+  changes: ChangeLog,
+  { request }: HttpClientResponse.HttpClientResponse,
+  rejected: number,
+) =>
+  changes.note(
+    `rejections of ${signal}`,
+    rejected === 0
+      ? Exit.void
+      : Exit.fail({ message: `${originOf(request)} rejects a part of it; that is dropped` }),
+  )
+
+type Send = Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
 
 /** One signal's exports: how many are under way, and what has become of them. */
 const makeExports = Effect.fnUntraced(function* (
@@ -118,18 +133,16 @@ const makeExports = Effect.fnUntraced(function* (
     }
   })
 
-  const attempt = Effect.fnUntraced(function* <R>(
-    send: Effect.Effect<
-      HttpClientResponse.HttpClientResponse,
-      HttpClientError.HttpClientError,
-      R
-    >,
-    items: number,
-  ) {
+  const attempt = Effect.fnUntraced(function* (send: Send, items: number) {
     const started = yield* Clock.currentTimeMillis
     const exit = yield* send.pipe(
       Effect.flatMap(HttpClientResponse.filterStatusOk),
-      Effect.tap(({ stream }) => Effect.ignore(Stream.runDrain(stream))),
+      Effect.flatMap((response) =>
+        Effect.map(readAnswer(response), (body) => ({
+          response,
+          rejected: rejectedIn(response.headers["content-type"], body),
+        }))
+      ),
       Effect.retry({
         while: HttpClient.isTransientError,
         // Not while it has been away for long: that would hold up a stop for nothing.
@@ -149,7 +162,11 @@ const makeExports = Effect.fnUntraced(function* (
     failing = Exit.isFailure(exit)
     if (failing) yield* Metric.update(lost, items)
     yield* health.record(exit)
-    if (!failing) yield* notePace(started)
+    if (Exit.isFailure(exit)) return
+    const { response, rejected } = exit.value
+    if (rejected > 0) yield* Metric.update(lost, Math.min(rejected, items))
+    yield* noteRejections(signal, changes, response, rejected)
+    yield* notePace(started)
   })
 
   const drop = Effect.fnUntraced(function* (items: number) {
@@ -157,14 +174,7 @@ const makeExports = Effect.fnUntraced(function* (
     yield* Metric.update(lost, items)
   })
 
-  return <R>(
-    send: Effect.Effect<
-      HttpClientResponse.HttpClientResponse,
-      HttpClientError.HttpClientError,
-      R
-    >,
-    items: number,
-  ) =>
+  return (send: Send, items: number) =>
     Effect.flatMap(
       slots.withPermitsIfAvailable(1)(attempt(send, items)),
       Option.match({ onSome: () => Effect.void, onNone: () => drop(items) }),
@@ -174,26 +184,69 @@ const makeExports = Effect.fnUntraced(function* (
 const accepted = (request: HttpClientRequest.HttpClientRequest) =>
   HttpClientResponse.fromWeb(request, new Response(null, { status: 200 }))
 
-const makeClient = Effect.fnUntraced(function* (options: ExportOptions) {
+/** The client of Deno for a collector that wants or has certificates of its own. */
+const makeDenoClient = ({ caCertificates, client }: Tls) =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      Deno.createHttpClient({
+        caCerts: [...caCertificates],
+        ...Option.match(client, {
+          onNone: () => ({}),
+          onSome: ({ certificate, key }) => ({ cert: certificate, key: Redacted.value(key) }),
+        }),
+      })
+    ),
+    (client) => Effect.sync(() => client.close()),
+  )
+
+/** A client whose requests go where they are sent to and nowhere else, compressed if they are to be. */
+const makeSender = Effect.fnUntraced(function* ({ compression, tls }: ExportOptions) {
+  const init: RequestInit & { readonly client?: Deno.HttpClient } = {
+    // With the headers, which may be secret, to another server.
+    redirect: "manual",
+    ...Option.isSome(tls) ? { client: yield* makeDenoClient(tls.value) } : {},
+  }
+  const fetching = HttpClient.transformResponse(
+    yield* HttpClient.HttpClient,
+    Effect.provideService(FetchHttpClient.RequestInit, init),
+  )
+  return compression === "none"
+    ? fetching
+    : HttpClient.mapRequestEffect(fetching, HttpClientRequest.compressBody("gzip"))
+})
+
+const makeExporter = Effect.fnUntraced(function* (
+  signal: Signal,
+  options: ExportOptions,
+  changes: ChangeLog,
+) {
+  const exported = yield* makeExports(signal, options, changes)
+  const sender = yield* makeSender(options)
+  return (request: HttpClientRequest.HttpClientRequest, items: number) =>
+    exported(sender.execute(request), items)
+})
+
+const makeClient = Effect.fnUntraced(function* (options: Exported<ExportOptions>) {
   const changes = makeChangeLog({
     failing: "Telemetry is not exported",
     recovered: "Telemetry is exported again",
   })
-  const exports = {
-    traces: yield* makeExports("traces", options, changes),
-    metrics: yield* makeExports("metrics", options, changes),
-    logs: yield* makeExports("logs", options, changes),
+  const exporters = new Map<Signal, Effect.Success<ReturnType<typeof makeExporter>>>()
+  for (const signal of signals) {
+    const own = options[signal]
+    if (own !== undefined) exporters.set(signal, yield* makeExporter(signal, own, changes))
   }
-  return HttpClient.transform(yield* HttpClient.HttpClient, (send, request) => {
-    const content = contents.get(request.body)
-    if (content === undefined) return send
-    return Effect.as(exports[content.signal](send, content.items), accepted(request))
+  return HttpClient.make((request) => {
+    const { signal, items } = contents.get(request.body) ?? {}
+    const send = signal && exporters.get(signal)
+    return send === undefined || items === undefined
+      ? Effect.die(new TypeError("A request that is no export"))
+      : Effect.as(send(request, items), accepted(request))
   })
 })
 
-/** What Effect's OTLP exporter needs. */
-export const layer = (options: ExportOptions = defaults) =>
+/** What Effect's OTLP exporter sends by. Its bodies have to be {@link noted}. */
+export const layer = (options: Exported<ExportOptions>) =>
   Layer.effect(HttpClient.HttpClient, makeClient(options)).pipe(
     Layer.provide(FetchHttpClient.layer),
-    Layer.merge(Serialization),
   )

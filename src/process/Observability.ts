@@ -2,13 +2,11 @@
  * Logs, and traces where somebody listens.
  */
 import { NodeServices } from "@effect/platform-node"
-import { Cause, Console, Duration, Effect, Layer, Logger, Option, References, Tracer } from "effect"
-import { Otlp } from "effect/observability"
+import { Cause, Console, Effect, Layer, Logger, References } from "effect"
 import { loadLogging, Settings } from "../config/Settings.ts"
-import { tracerWithoutWords } from "../database/traced.ts"
-import * as ExportClient from "./ExportClient.ts"
 import { formats, loggers } from "./logFormat.ts"
 import { type Explained, sentenceOf } from "./reportFailure.ts"
+import * as Telemetry from "./telemetry/Telemetry.ts"
 
 /** As `LOG_FORMAT` and `LOG_LEVEL` say, whatever else may be wrong with the environment. */
 export const logging = Layer.unwrap(
@@ -57,32 +55,7 @@ export const announce = (message: string): Effect.Effect<void> =>
       Effect.provideService(References.MinimumLogLevel, "All"),
     )).pipe(Effect.provide(NodeServices.layer))
 
-/** Spans of statements that no repository makes, without the server's words as well. */
-const withoutWords = Layer.effect(Tracer.Tracer, Effect.map(Effect.tracer, tracerWithoutWords))
-
-/** As `LOG_FORMAT`, `LOG_LEVEL` and `OTEL_EXPORTER_OTLP_ENDPOINT` say. */
+/** As `LOG_FORMAT`, `LOG_LEVEL` and OpenTelemetry's variables say. */
 export const layer = Layer.unwrap(
-  Effect.gen(function* () {
-    const { otlpEndpoint, shutdownTimeout } = yield* Settings
-    return Option.match(otlpEndpoint, {
-      // A span that nobody collects costs time for nothing.
-      onNone: () => Layer.merge(logging, Layer.succeed(References.TracerEnabled, false)),
-      onSome: (url) =>
-        Layer.provideMerge(
-          withoutWords,
-          Otlp.layer({
-            shutdownTimeout: Duration.min(
-              Duration.seconds(2),
-              Duration.times(shutdownTimeout, 0.2),
-            ),
-            baseUrl: url.href.replace(/\/$/, ""),
-            // Threads export for themselves, and their series must not be taken for one.
-            resource: {
-              serviceName: "latchkey",
-              attributes: { "service.instance.id": crypto.randomUUID() },
-            },
-          }).pipe(Layer.provide(ExportClient.layer()), Layer.provideMerge(logging)),
-        ),
-    })
-  }),
+  Effect.map(Settings, (settings) => Layer.provideMerge(Telemetry.layer(settings), logging)),
 )

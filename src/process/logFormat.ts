@@ -5,7 +5,7 @@
 import { Array, Cause, Logger, Predicate, References } from "effect"
 
 /** What entries are annotated with must not hide what each of them has. */
-const own = ["timestamp", "level", "message", "cause", "traceId", "spanId"] as const
+const own: ReadonlySet<string> = new Set(["timestamp", "level", "message", "cause"])
 
 type Value = string | number | boolean
 
@@ -26,24 +26,19 @@ const fieldsOf = (
   const { span } = fiber.cache
   // Where nobody listens to spans there are still some, of no name.
   const isTraced = span?.sampled === true && fiber.getRef(References.TracerEnabled)
-  const fields: Record<(typeof own)[number], Value | undefined> = {
+  const annotations = Object.entries(fiber.getRef(References.CurrentLogAnnotations))
+    .filter(([name]) => !own.has(name))
+  return Object.entries({
     timestamp: date.toISOString(),
     level: logLevel.toUpperCase(),
     message: Array.ensure(message).map(textOf).join(" "),
-    traceId: isTraced ? span.traceId : undefined,
-    spanId: isTraced ? span.spanId : undefined,
+    ...Object.fromEntries(annotations),
+    ...isTraced ? { traceId: span.traceId, spanId: span.spanId } : {},
     cause: cause.reasons.length > 0 ? Cause.pretty(cause) : undefined,
-  }
-  const { timestamp, level, message: text, ...others } = fields
-  const annotations = Object.entries(fiber.getRef(References.CurrentLogAnnotations))
-    .filter(([name]) => !own.some((reserved) => reserved === name))
-  return Object.entries({
-    timestamp,
-    level,
-    message: text,
-    ...Object.fromEntries(annotations.map(([name, value]) => [name, valueOf(value)])),
-    ...others,
-  }).flatMap(([name, value]) => value === undefined ? [] : [[name, value] as const])
+  }).flatMap(([name, value]) => {
+    const shown = valueOf(value)
+    return shown === undefined ? [] : [[name, shown] as const]
+  })
 }
 
 /** Text that logfmt needs no quotes for. */

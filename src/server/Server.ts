@@ -45,7 +45,7 @@ import { AdmissionLayer } from "./routed/AdmissionLayer.ts"
 import { AuthorizationLayer } from "./routed/AuthorizationLayer.ts"
 import { CommonProblemsLayer } from "./routed/CommonProblemsLayer.ts"
 import { ProblemResponses } from "./routed/ProblemResponses.ts"
-import { spanOfRefusal, withoutPlatformSpans } from "./routed/requestSpan.ts"
+import { Propagators, spanOfRefusal, withoutPlatformSpans } from "./routed/requestSpan.ts"
 import { makeRoutes, routerConfig, type Routes } from "./Routes.ts"
 
 export interface ServerOptions {
@@ -81,6 +81,8 @@ export interface ServerOptions {
   readonly shutdownDelay: Duration.Duration
   /** The time that requests under way have to finish when the service stops. */
   readonly shutdownTimeout: Duration.Duration
+  /** How requests say which trace they belong to, by the names of `OTEL_PROPAGATORS`. */
+  readonly propagators: ReadonlyArray<string>
 }
 
 const connectionsGauge = Metric.gauge("http_connections", {
@@ -189,9 +191,9 @@ const makeObservers = Effect.fnUntraced(function* ({ accessLog }: ServerOptions)
   const log = yield* makeAccessLog(accessLog)
   return {
     onConnectionRefused: () => connectionsRefused.updateUnsafe(1, context),
-    onRefusal: (request: IncomingMessage, status: number) => {
-      metrics.countRefused(status)
-      if (isTraced) runFork(spanOfRefusal(request, status))
+    onRefusal: (request: IncomingMessage, response: ServerResponse) => {
+      metrics.countRefused(response.statusCode)
+      if (isTraced) runFork(spanOfRefusal(request, response))
     },
     onMalformed: (ended: Ended) => {
       metrics.countRefused(ended.status ?? 400)
@@ -316,6 +318,7 @@ export const layer = (options: ServerOptions) =>
         NodeHttpServer.layerHttpServices,
         Layer.succeed(HttpIncomingMessage.MaxBodySize, options.bodyLimit),
         withoutPlatformSpans,
+        Layer.succeed(Propagators, options.propagators),
       ]),
     )
   }))

@@ -18,7 +18,7 @@ export interface Handling {
   readonly fastPath: FastPath | undefined
   readonly router: (request: IncomingMessage, response: ServerResponse) => void
   /** Told of requests that were refused before they reached either. */
-  readonly onRefusal: (request: IncomingMessage, status: number) => void
+  readonly onRefusal: (request: IncomingMessage, response: ServerResponse) => void
   /** Told of every request, once its answer was handed to the system or its client is gone. */
   readonly onEnd: (ended: Ended) => void
 }
@@ -55,7 +55,7 @@ export const dispatch = (server: Server, handling: Handling) => {
       : Infinity
     if (unread > worthReading) connections.endAfter(response)
     send(response, answer)
-    onRefusal(request, answer.status)
+    onRefusal(request, response)
   }
 
   const handle = (request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean) => {

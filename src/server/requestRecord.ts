@@ -16,6 +16,8 @@ export interface RequestRecord {
   route: Route | undefined
   /** The name of its caller's key, if it came with one that is known. */
   keyName: string | undefined
+  /** The trace that its span is exported in, if it is. */
+  traceId: string | undefined
 }
 
 /** A request that is over. */
@@ -44,6 +46,7 @@ const makeRecord = (id: string, method: string): RequestRecord => ({
   startedAt: performance.now(),
   route: undefined,
   keyName: undefined,
+  traceId: undefined,
 })
 
 /** The record of what came and was no request. */
@@ -75,4 +78,5 @@ export const logFieldsOf = (record: RequestRecord | undefined) =>
     route: record.route?.template,
     key: record.keyName,
     requestId: record.id,
+    traceId: record.traceId,
   }

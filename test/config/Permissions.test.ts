@@ -47,6 +47,15 @@ layer(NodeServices.layer)("permissions", (it) => {
         { OTEL_EXPORTER_OTLP_ENDPOINT: "http://[::1]:4318" },
         "127.0.0.1:8080,db.example:6543,[::1]:4318",
       ],
+      [
+        {
+          OTEL_EXPORTER_OTLP_ENDPOINT: "http://all.example",
+          OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "https://traces.example/here",
+          OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "http://logs.example:1",
+          OTEL_LOGS_EXPORTER: "none",
+        },
+        "127.0.0.1:8080,db.example:6543,traces.example:443,all.example:80",
+      ],
     ] as const,
   )("name addresses as Deno does: %j", ([environment, net]) =>
     Effect.gen(function* () {

@@ -41,7 +41,7 @@ layer(NodeServices.layer)("Settings", (it) => {
         accessLog: "errors",
         logLevel: "Info",
         logFormat: settings.logFormat,
-        otlpEndpoint: Option.none(),
+        telemetry: settings.telemetry,
         shutdownTimeout: Duration.seconds(10),
         shutdownDelay: Duration.seconds(1),
         requestBodyLimit: ByteSize.kibibytes(256),

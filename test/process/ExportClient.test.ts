@@ -1,15 +1,30 @@
 import { assert, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Metric, Scope } from "effect"
+import { Duration, Effect, Layer, Metric, Option, Scope } from "effect"
 import { Otlp, OtlpExporter, PrometheusMetrics } from "effect/observability"
 import * as ExportClient from "../../src/process/ExportClient.ts"
+import * as Serialization from "../../src/process/telemetry/Serialization.ts"
 import * as Collector from "../support/Collector.ts"
 import { LogLines } from "../support/LogLines.ts"
 
 const batch = 10
 
+const noLimits = {
+  attributeLength: Infinity,
+  attributeCount: 128,
+  eventCount: 128,
+  eventAttributeCount: 128,
+  linkCount: 128,
+  linkAttributeCount: 128,
+}
+
 /** Exports spans in batches of ten as they end; the rest and the other signals when flushed. */
-const exporting = (url: string, timeout: Duration.Duration) =>
-  Otlp.layer({
+const exporting = (
+  url: string,
+  timeout: Duration.Duration,
+  protocol: "http/json" | "http/protobuf" = "http/protobuf",
+) => {
+  const options = { timeout, maxInFlight: 2, compression: "none", tls: Option.none() } as const
+  return Otlp.layer({
     baseUrl: url,
     resource: { serviceName: "test" },
     maxBatchSize: batch,
@@ -19,10 +34,15 @@ const exporting = (url: string, timeout: Duration.Duration) =>
     loggerMergeWithExisting: true,
     shutdownTimeout: "10 millis",
   }).pipe(
-    Layer.provide(ExportClient.layer({ timeout, maxInFlight: 2 })),
+    Layer.provide(ExportClient.layer({ traces: options, metrics: options, logs: options })),
+    Layer.provide(Serialization.layer(
+      { traces: protocol, metrics: protocol, logs: protocol },
+      { spanLimits: noLimits, logLimits: noLimits },
+    )),
     Layer.provideMerge(LogLines.layer),
     Layer.provideMerge(Layer.sync(Metric.MetricRegistry, () => new Map())),
   )
+}
 
 const spans = (count: number) =>
   Effect.forEach(
@@ -73,6 +93,12 @@ it.live.each<[string, Collector.Behaviour, Duration.Duration, string]>(
       { _tag: "Refuse", status: 401 },
       Duration.minutes(1),
       "at http://COLLECTOR answers with 401",
+    ],
+    [
+      "redirects",
+      { _tag: "Redirect", to: "http://127.0.0.1:1/" },
+      Duration.minutes(1),
+      "at http://COLLECTOR answers with 307",
     ],
   ],
 )(
@@ -173,3 +199,31 @@ it.live("ExportClient tries an export again that a collector has no time for", (
       assert.deepStrictEqual(yield* told, [])
     }).pipe(Effect.provide(exporting(collector.url, Duration.seconds(60))))
   }).pipe(Effect.scoped))
+
+it.live.each(["http/json", "http/protobuf"] as const)(
+  "ExportClient counts what a collector rejects of an export, in %s, and says so once",
+  (protocol) =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      collector.behave({ _tag: "Reject", items: 3 })
+      yield* Effect.gen(function* () {
+        const { flush } = yield* OtlpExporter.Flusher
+        yield* spans(batch - 1)
+        yield* flush
+        yield* spans(1)
+        yield* flush
+        // Of an export of one, no more than that.
+        assert.strictEqual(yield* droppedSpans, 4)
+        assert.strictEqual(yield* failedExports, 0)
+        assert.deepStrictEqual(yield* told, [
+          `${failing}: the collector at http://COLLECTOR rejects a part of it; that is dropped`,
+        ])
+        collector.behave({ _tag: "Accept" })
+        yield* Effect.logInfo("something")
+        yield* spans(1)
+        yield* flush
+        assert.strictEqual((yield* told).at(-1), recovered)
+        assert.strictEqual(yield* droppedSpans, 4)
+      }).pipe(Effect.provide(exporting(collector.url, Duration.seconds(60), protocol)))
+    }).pipe(Effect.scoped),
+)

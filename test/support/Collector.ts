@@ -2,7 +2,8 @@
  * An OpenTelemetry collector, as well or as badly as it behaves.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
-import { Effect, Schema } from "effect"
+import { Effect } from "effect"
+import { readExport, type Sent } from "./Otlp.ts"
 
 export type Behaviour =
   /** Takes everything. */
@@ -15,30 +16,43 @@ export type Behaviour =
   | { readonly _tag: "Hang" }
   /** Says that it has taken an export, and never ends its answer. */
   | { readonly _tag: "HangInBody" }
+  /** Sends whatever comes somewhere else. */
+  | { readonly _tag: "Redirect"; readonly to: string }
+  /** Takes everything, but says in its answer that it has not; in the encoding of the export. */
+  | { readonly _tag: "Reject"; readonly items: number }
 
 export interface Collector {
   readonly url: string
   readonly behave: (behaviour: Behaviour) => void
   /** The paths of the requests that it has taken, one entry each. */
   readonly paths: ReadonlyArray<string>
+  /** The headers of these requests. */
+  readonly headers: ReadonlyArray<IncomingMessage["headers"]>
   /** The names of the spans that it has taken. */
   readonly spans: ReadonlyArray<string>
+  /** What it has taken of each kind, as it was told. */
+  readonly received: { readonly [Kind in keyof Received]: Received[Kind] }
   /** The most requests that there have been at once for one path. */
   readonly mostAtOnce: () => number
 }
 
-const Traces = Schema.fromJsonString(Schema.Struct({
-  resourceSpans: Schema.Array(Schema.Struct({
-    scopeSpans: Schema.Array(Schema.Struct({
-      spans: Schema.Array(Schema.Struct({ name: Schema.String })),
-    })),
-  })),
-}))
+type Received = ReturnType<typeof readExport>
 
-const spansOf = (body: string) =>
-  Schema.decodeUnknownSync(Traces)(body).resourceSpans.flatMap(({ scopeSpans }) =>
-    scopeSpans.flatMap(({ spans }) => spans.map(({ name }) => name))
-  )
+interface Request {
+  readonly path: string
+  readonly headers: IncomingMessage["headers"]
+  readonly response: ServerResponse
+  readonly sent: Sent
+}
+
+/** An answer that fewer than 128 items were rejected, with a sentence why. */
+const partialSuccess = ({ contentType }: Sent, items: number) => {
+  if (contentType === "application/json") {
+    return JSON.stringify({ partialSuccess: { rejectedSpans: String(items), errorMessage: "no" } })
+  }
+  const content = [0x08, items, 0x12, 2, ...new TextEncoder().encode("no")]
+  return new Uint8Array([0x0a, content.length, ...content])
+}
 
 /** Listens on a free port of this machine, or on the one given, until the scope closes. */
 export const make = Effect.fnUntraced(function* (port = 0) {
@@ -47,16 +61,32 @@ export const make = Effect.fnUntraced(function* (port = 0) {
   const paths: Array<string> = []
   const spans: Array<string> = []
   const open = new Map<string, number>()
-  const accept = (path: string, body: string, response: ServerResponse) => {
+  const headers: Array<IncomingMessage["headers"]> = []
+  const received: Received = { resources: [], spans: [], metrics: [], logs: [] }
+  const accept = (request: Request, answer: string | Uint8Array = "") => {
+    const { path, response, sent } = request
     paths.push(path)
-    if (path.endsWith("/v1/traces")) spans.push(...spansOf(body))
-    response.end("{}")
+    headers.push(request.headers)
+    const signal = /(?:traces|metrics|logs)$/.exec(path)?.[0]
+    if (signal !== undefined) {
+      const own = readExport(signal, sent)
+      received.resources.push(...own.resources)
+      received.spans.push(...own.spans)
+      received.metrics.push(...own.metrics)
+      received.logs.push(...own.logs)
+      spans.push(...own.spans.map(({ name }) => name))
+    }
+    response.writeHead(200, { "content-type": sent.contentType })
+    response.end(answer)
   }
-  const answer = (path: string, body: string, response: ServerResponse) => {
-    if (behaviour._tag === "Accept") accept(path, body, response)
-    if (behaviour._tag === "Delay") setTimeout(accept, behaviour.millis, path, body, response)
+  const answer = (request: Request) => {
+    const { response } = request
+    if (behaviour._tag === "Accept") accept(request)
+    if (behaviour._tag === "Delay") setTimeout(accept, behaviour.millis, request)
     if (behaviour._tag === "Refuse") response.writeHead(behaviour.status).end()
     if (behaviour._tag === "HangInBody") response.writeHead(200).write("{")
+    if (behaviour._tag === "Redirect") response.writeHead(307, { location: behaviour.to }).end()
+    if (behaviour._tag === "Reject") accept(request, partialSuccess(request.sent, behaviour.items))
   }
   const server = createServer((request: IncomingMessage, response) => {
     const path = request.url ?? ""
@@ -66,7 +96,17 @@ export const make = Effect.fnUntraced(function* (port = 0) {
     response.on("close", () => open.set(path, (open.get(path) ?? 0) - 1))
     const chunks: Array<Uint8Array> = []
     request.on("data", (chunk: Uint8Array) => chunks.push(chunk))
-    request.on("end", () => answer(path, Buffer.concat(chunks).toString(), response))
+    request.on("end", () =>
+      answer({
+        path,
+        headers: request.headers,
+        response,
+        sent: {
+          contentType: request.headers["content-type"] ?? "",
+          contentEncoding: request.headers["content-encoding"],
+          body: Buffer.concat(chunks),
+        },
+      }))
   })
   yield* Effect.acquireRelease(
     Effect.callback<void>((resume) => {
@@ -86,7 +126,9 @@ export const make = Effect.fnUntraced(function* (port = 0) {
       behaviour = next
     },
     paths,
+    headers,
     spans,
+    received,
     mostAtOnce: () => most,
   }
   return collector

@@ -71,6 +71,7 @@ export const serviceOnDatabase = (overrides: Partial<Server.ServerOptions> = {})
         accessLog: "off",
         adminPort: Option.none(),
         shutdownTimeout: Duration.seconds(5),
+        propagators: ["tracecontext", "b3"],
         ...overrides,
       }),
     ),

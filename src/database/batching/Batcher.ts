@@ -1,9 +1,9 @@
 /**
  * Calls that arrive while a statement is under way, as one statement together; `schedule` says when.
  */
-import { Context, Effect, Exit, Fiber, Tracer } from "effect"
+import { Context, Effect, Exit, Fiber, Option, References, Tracer } from "effect"
 import type { SqlClient } from "effect/sql"
-import { traced, tracerWithoutWords } from "../traced.ts"
+import { traced, tracerOfCalls } from "../traced.ts"
 import { whenInTransaction } from "../transactions.ts"
 import { type Event, idle, isSentAtOnce, next } from "./schedule.ts"
 
@@ -18,7 +18,10 @@ export const undone: Outcome<never> = { _tag: "Undone" }
 
 export interface BatcherOptions<Call, Row, A, E> {
   readonly sql: SqlClient.SqlClient
-  /** What a trace calls a batch; it belongs to many requests, so it has a trace of its own. */
+  /**
+   * What a trace calls a batch; it belongs to many requests, so it has a trace of its own, with links to
+   * the spans of its calls, which have links to it.
+   */
   readonly name: string
   /**
    * Whether calls only read: a statement is then ended when all of its callers have gone, and where one
@@ -43,6 +46,8 @@ interface Sent {
 interface Waiting<Call, A, E> {
   readonly call: Call
   readonly resume: (effect: Effect.Effect<A, E>) => void
+  /** What the call is a part of, where anybody listens to spans. */
+  readonly span: Tracer.AnySpan | undefined
   /** None while it has not been sent. */
   sent?: Sent
 }
@@ -56,13 +61,28 @@ const arrived: Event = { _tag: "Arrived" }
 const timerFired: Event = { _tag: "TimerFired" }
 const withdrawn: Event = { _tag: "Withdrawn" }
 
+const toLinks = (spans: ReadonlyArray<Tracer.AnySpan>) =>
+  spans.map((span): Tracer.SpanLink => ({ span, attributes: {} }))
+
+/** Has each of the spans lead to the one of the batch that serves all of them. */
+const linkToBatch = (spans: ReadonlyArray<Tracer.AnySpan>) =>
+  Effect.flatMap(Effect.option(Effect.currentSpan), (batch) =>
+    Effect.sync(() => {
+      for (const span of spans) {
+        if (span._tag === "Span") span.addLinks(toLinks(Option.toArray(batch)))
+      }
+    }))
+
 /** The calls of one batcher that wait, and the statements that were sent for them. */
 class Queue<Call, Row, A, E> {
   private state = idle
   private entries: Array<Waiting<Call, A, E>> = []
   private timer: ReturnType<typeof setTimeout> | undefined
 
-  private readonly sendBatch: BatcherOptions<Call, Row, A, E>["batch"]
+  private readonly sendBatch: (
+    calls: ReadonlyArray<Call>,
+    spans: ReadonlyArray<Tracer.AnySpan>,
+  ) => Effect.Effect<ReadonlyArray<Outcome<Row>>, E>
 
   constructor(
     private readonly options: BatcherOptions<Call, Row, A, E>,
@@ -72,9 +92,18 @@ class Queue<Call, Row, A, E> {
     const { name, reads, batch } = options
     this.sendBatch = traced(
       `${name}.batch`,
-      // A row that is not what it should be is a defect of the whole statement.
-      (calls) => reads ? Effect.catchDefect(batch(calls), () => Effect.succeed([])) : batch(calls),
-      (calls) => ({ root: true, attributes: { calls: calls.length } }),
+      (calls, spans) => {
+        // A row that is not what it should be is a defect of the whole statement.
+        const sent = reads
+          ? Effect.catchDefect(batch(calls), () => Effect.succeed([]))
+          : batch(calls)
+        return spans.length === 0 ? sent : Effect.andThen(linkToBatch(spans), sent)
+      },
+      (calls, spans) => ({
+        root: true,
+        links: toLinks(spans),
+        attributes: { "db.operation.batch.size": calls.length },
+      }),
     )
   }
 
@@ -97,9 +126,9 @@ class Queue<Call, Row, A, E> {
     })
   }
 
-  wait(call: Call) {
+  wait(call: Call, span?: Tracer.AnySpan) {
     return Effect.callback<A, E>((resume) => {
-      const entry: Waiting<Call, A, E> = { call, resume }
+      const entry: Waiting<Call, A, E> = { call, resume, span }
       this.entries.push(entry)
       this.load.calls++
       this.sendFirst(this.happen(arrived))
@@ -143,18 +172,25 @@ class Queue<Call, Row, A, E> {
     this.load.calls -= calls
   }
 
-  private answerOne({ call, resume }: Waiting<Call, A, E>, onEnd: () => void) {
-    return Effect.onExit(this.options.single(call), (exit) =>
-      Effect.sync(() => {
-        onEnd()
-        resume(exit)
-      }))
+  private answerOne({ call, resume, span }: Waiting<Call, A, E>, onEnd: () => void) {
+    const sent = this.options.single(call)
+    return Effect.onExit(
+      span === undefined ? sent : Effect.withParentSpan(sent, span),
+      (exit) =>
+        Effect.sync(() => {
+          onEnd()
+          resume(exit)
+        }),
+    )
   }
 
   private answerEach(entries: ReadonlyArray<Waiting<Call, A, E>>, onEnd: () => void) {
     const { decode, single } = this.options
     return Effect.onExit(
-      this.sendBatch(entries.map(({ call }) => call)),
+      this.sendBatch(
+        entries.map(({ call }) => call),
+        entries.flatMap(({ span }) => span ?? []),
+      ),
       (exit) =>
         Effect.sync(() => {
           onEnd()
@@ -195,12 +231,19 @@ export const make = Effect.fnUntraced(function* <Call, Row, A, E>(
   const runFork = Effect.runForkWith(Context.add(
     yield* Effect.context(),
     Tracer.Tracer,
-    tracerWithoutWords(yield* Effect.tracer),
+    tracerOfCalls(yield* Effect.tracer),
   ))
   const queue = new Queue(options, runFork, yield* Load)
+  const isTraced = yield* References.TracerEnabled
+  const wait = (call: Call) =>
+    isTraced
+      ? Effect.withFiber<A, E>(({ context }) =>
+        queue.wait(call, Context.getOrUndefined(context, Tracer.ParentSpan))
+      )
+      : queue.wait(call)
   return (call: Call): Effect.Effect<A, E> =>
     whenInTransaction(options.sql, {
       inside: () => options.single(call),
-      outside: () => queue.isFree() ? queue.goFirst(call) : queue.wait(call),
+      outside: () => queue.isFree() ? queue.goFirst(call) : wait(call),
     })
 })

@@ -1,6 +1,8 @@
 /**
  * The outermost layer of the router: makes requests readable, and every error response a problem.
  */
+import { NodeHttpServerRequest } from "@effect/platform-node"
+import type { IncomingMessage, ServerResponse } from "node:http"
 import { Cause, Effect, Option } from "effect"
 import {
   HttpRouter,
@@ -65,6 +67,12 @@ const complete = (
   )
 }
 
+/** What Node has of a request: the listener speaks HTTP/1.1 only, which their types leave open. */
+const nodeOf = (request: HttpServerRequest.HttpServerRequest) => ({
+  source: NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage,
+  response: NodeHttpServerRequest.toServerResponse(request) as ServerResponse,
+})
+
 export const ProblemResponses = HttpRouter.middleware(
   (handle) =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (received) => {
@@ -77,7 +85,8 @@ export const ProblemResponses = HttpRouter.middleware(
         Effect.flatMap((response) => complete(request, response)),
         Effect.annotateLogs(logFieldsOf(recordOf(received.source))),
       )
-      return withRequestSpan(request, answered)
+      const { source, response } = nodeOf(received)
+      return withRequestSpan(source, response, answered)
     }),
   { global: true },
 )
