@@ -40,7 +40,7 @@ import { listenFailed } from "./listener/ListenFailed.ts"
 import { answerMalformedRequests } from "./listener/malformedRequests.ts"
 import { limitResponseTime } from "./listener/responseTimeout.ts"
 import { makeRequestMetrics } from "./requestMetrics.ts"
-import type { Ended } from "./requestRecord.ts"
+import { type Ended, RecordedRequest } from "./requestRecord.ts"
 import { AdmissionLayer } from "./routed/AdmissionLayer.ts"
 import { AuthorizationLayer } from "./routed/AuthorizationLayer.ts"
 import { CommonProblemsLayer } from "./routed/CommonProblemsLayer.ts"
@@ -137,6 +137,7 @@ const makeFastRoutes = Effect.gen(function* () {
 
 const makeServer = (options: ServerOptions) => {
   const server = createServer({
+    IncomingMessage: RecordedRequest,
     keepAliveTimeout: Duration.toMillis(options.keepAliveTimeout),
     headersTimeout: Duration.toMillis(options.requestTimeout),
     requestTimeout: Duration.toMillis(options.requestTimeout),

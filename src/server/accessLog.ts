@@ -18,7 +18,7 @@ const isRefusedCaller = (status: number | undefined) => status === 401 || status
 
 const isFailure = (status = 0) => status >= 500
 
-const entryOf = ({ record, status, address }: Ended): Effect.Effect<void> => {
+const entryOf = ({ record, status, socket }: Ended): Effect.Effect<void> => {
   const message = record.method === ""
     ? `Malformed request: ${status}`
     : `${record.method} ${record.route?.template ?? unmatched}: ${status ?? "the client hung up"}`
@@ -29,7 +29,7 @@ const entryOf = ({ record, status, address }: Ended): Effect.Effect<void> => {
       status,
       durationMs: Math.round((performance.now() - record.startedAt) * 100) / 100,
       // Of a caller with a key, its name says who it is.
-      address: record.keyName === undefined ? address : undefined,
+      address: record.keyName === undefined ? socket.remoteAddress : undefined,
     }),
   )
 }

@@ -37,7 +37,7 @@ export const dispatch = (server: Server, handling: Handling) => {
     const record = takeRecord(this.req)
     if (record === undefined) return
     const status = this.writableEnded ? this.statusCode : undefined
-    onEnd({ record, status, address: this.req.socket.remoteAddress })
+    onEnd({ record, status, socket: this.req.socket })
   }
 
   /** Begins a request; none where nothing more is begun on its connection. */

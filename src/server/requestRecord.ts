@@ -2,7 +2,8 @@
  * What is known of each request, for its line in the log and for the metrics, from its first moment on.
  */
 import { randomUUID } from "node:crypto"
-import type { IncomingHttpHeaders, IncomingMessage } from "node:http"
+import { type IncomingHttpHeaders, IncomingMessage } from "node:http"
+import type { Socket } from "node:net"
 import type { Route } from "./Routes.ts"
 
 export interface RequestRecord {
@@ -25,8 +26,8 @@ export interface Ended {
   readonly record: RequestRecord
   /** What it was answered with; none when its client hung up before. */
   readonly status: number | undefined
-  /** Where it came from. */
-  readonly address: string | undefined
+  /** The connection that it came on. */
+  readonly socket: Socket
 }
 
 /** What a client may call its request: visible ASCII characters, so that logs can have it as it is. */
@@ -52,22 +53,26 @@ const makeRecord = (id: string, method: string): RequestRecord => ({
 /** The record of what came and was no request. */
 export const malformedRecord = (): RequestRecord => makeRecord(randomUUID(), "")
 
-/** By the request as Node has it, which both ways of a request can get at. */
-const records = new WeakMap<object, RequestRecord>()
+/** A request of the listener, with its record: what both ways of a request can get at. */
+export class RecordedRequest extends IncomingMessage {
+  record: RequestRecord | undefined = undefined
+}
 
 /** Begins the record of a request, which `recordOf` finds from then on. */
 export const beginRecord = (request: IncomingMessage): RequestRecord => {
   const record = makeRecord(requestIdOf(request.headers), request.method ?? "")
-  records.set(request, record)
+  if (request instanceof RecordedRequest) request.record = record
   return record
 }
 
-export const recordOf = (request: object): RequestRecord | undefined => records.get(request)
+/** The record of a request that has begun and is not over. */
+export const recordOf = (request: object): RequestRecord | undefined =>
+  request instanceof RecordedRequest ? request.record : undefined
 
 /** The record of a request that is over, once. */
 export const takeRecord = (request: object): RequestRecord | undefined => {
-  const record = records.get(request)
-  records.delete(request)
+  const record = recordOf(request)
+  if (request instanceof RecordedRequest) request.record = undefined
   return record
 }
 

@@ -31,11 +31,10 @@ export const answerMalformedRequests = (
 ) => {
   const answer = (socket: Socket, answer: Answer) => {
     const record = malformedRecord()
-    const { remoteAddress: address } = socket
     const headers = { "x-request-id": record.id, "cache-control": "no-store" }
     const isOfRequest = connections.endWith(socket, answer, headers)
     // Otherwise that request ends with it.
-    if (!isOfRequest) onEnd({ record, status: answer.status, address })
+    if (!isOfRequest) onEnd({ record, status: answer.status, socket })
   }
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (!(socket instanceof Socket) || !socket.writable || error.code === "ECONNRESET") {
