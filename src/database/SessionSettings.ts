@@ -309,7 +309,9 @@ export const looseSettings = (facts: SessionFacts, timeouts: Timeouts): Readonly
 }
 
 /** Says what may lose commits that were acknowledged; nothing, if nothing does. */
-export const unsafeDurability = ({ settings }: SessionFacts): ReadonlyArray<string> => [
+export const unsafeDurability = (
+  { settings }: Pick<SessionFacts, "settings">,
+): ReadonlyArray<string> => [
   ...settings["synchronous_commit"] === "off"
     ? [
       "synchronous_commit is off by default for the service's role, its database or the server; " +

@@ -95,7 +95,7 @@ SELECT ${SessionSettings.factsColumns},
 const decode = Schema.decodeUnknownEffect(Schema.Tuple([Inspection]))
 
 const unusable = (reason: DatabaseUnusable["reason"], message: string) =>
-  Effect.fail(new DatabaseUnusable({ reason, message }))
+  new DatabaseUnusable({ reason, message })
 
 const missingRights = (
   { objects, closedFunctions, usesPublic }: Inspection,
@@ -107,52 +107,72 @@ const missingRights = (
   ...closedFunctions.map((name) => `EXECUTE on public.${name}`),
 ]
 
-const judge = (found: Inspection, config: PgClient.PgClientConfig) => {
-  const problem = SessionSettings.diagnose(found, config)
-  if (Option.isSome(problem)) return unusable("session-settings", `The database: ${problem.value}.`)
+/** What keeps the service from its work, the first cause first. */
+const problemsOf = (
+  found: Inspection,
+  config: PgClient.PgClientConfig,
+): ReadonlyArray<DatabaseUnusable> => {
+  const session = SessionSettings.diagnose(found, config)
   const missing = missingRights(found)
-  if (missing.length > 0) {
-    return unusable(
-      "rights-missing",
-      `The role "${found.user}" lacks ${missing.join("; ")}. ` +
-        `Run \`deno task migrate grant ${found.user}\` as the owner of the tables.`,
-    )
-  }
   const hidden = found.objects.filter(({ hidesRows }) => hidesRows)
-  if (hidden.length > 0) {
-    return unusable(
-      "row-security",
-      `Row security hides rows from the role "${found.user}": in ${
-        hidden.map(({ name }) => `public.${name}`).join(", ")
-      }. Disable it there, or let the role see all rows (ALTER ROLE … BYPASSRLS).`,
-    )
-  }
-  return found.readOnly
-    ? unusable("database-read-only", "The database is read-only; writes need the primary.")
-    : Effect.void
+  return [
+    ...Option.toArray(session).map((problem) =>
+      unusable("session-settings", `The database: ${problem}.`)
+    ),
+    ...missing.length === 0 ? [] : [
+      unusable(
+        "rights-missing",
+        `The role "${found.user}" lacks ${missing.join("; ")}. ` +
+          `Run \`deno task migrate grant ${found.user}\` as the owner of the tables.`,
+      ),
+    ],
+    ...hidden.length === 0 ? [] : [
+      unusable(
+        "row-security",
+        `Row security hides rows from the role "${found.user}": in ${
+          hidden.map(({ name }) => `public.${name}`).join(", ")
+        }. Disable it there, or let the role see all rows (ALTER ROLE … BYPASSRLS).`,
+      ),
+    ],
+    ...found.readOnly
+      ? [unusable("database-read-only", "The database is read-only; writes need the primary.")]
+      : [],
+  ]
 }
 
-/** Fails with the first thing that keeps the service from its work; gives the objects that are missing. */
-export const requireUsable = Effect.gen(function* () {
+/**
+ * All that keeps the service from its work, the first cause first, and the names of the objects that
+ * are missing. Fails where the database cannot be asked.
+ */
+export const inspectUsability = Effect.gen(function* () {
   const client = yield* PgClient.PgClient
   const [found] = yield* decode(yield* client.unsafe(statement))
-  yield* judge(found, client.config)
   const names = found.objects.map(({ name }) => name)
-  return Object.keys(rights).filter((name) => !names.includes(name))
+  return {
+    problems: problemsOf(found, client.config),
+    missing: Object.keys(rights).filter((name) => !names.includes(name)),
+  }
 }).pipe(
   Effect.catchTag(
     "SqlError",
     (error): Effect.Effect<never, DatabaseUnusable | SqlError.SqlError> =>
       Option.match(SessionSettings.unfitnessOf(error), {
         onNone: () => Effect.fail(error),
-        onSome: ({ message }) => unusable("session-settings", message),
+        onSome: ({ message }) => Effect.fail(unusable("session-settings", message)),
       }),
   ),
   interpretErrors(),
   Effect.catchTag("DatabaseUnavailable", ({ code }) =>
-    unusable(
+    Effect.fail(unusable(
       "database-unreachable",
       `The database is unavailable${code === null ? "" : ` (${code})`}.`,
-    )),
+    ))),
+)
+
+/** Fails with the first thing that keeps the service from its work; gives the objects that are missing. */
+export const requireUsable = inspectUsability.pipe(
+  Effect.flatMap(({ problems: [first], missing }) =>
+    first === undefined ? Effect.succeed(missing) : Effect.fail(first)
+  ),
   Effect.withSpan("requireUsable"),
 )

@@ -8,6 +8,7 @@ import { isRoot, script } from "./Account.ts"
 import { attempt, ifFound, lstat } from "./attempt.ts"
 import type { DataDir } from "./DataDir.ts"
 import * as SystemDirectory from "./systemDirectory.ts"
+import { withoutLinks } from "./withoutLinks.ts"
 
 export interface ServerSocket {
   /** The directory that the server makes its socket in. */
@@ -39,6 +40,25 @@ export const open = Effect.fn("ServerSocket.open")(function* (dataDir: DataDir, 
   return socket
 })
 
+const sockets = `${SystemDirectory.systemDirectory}/sockets`
+
+/** Where root connects by, for a `DATA_DIR` without links. */
+const directoryOfRoot = (dataDir: string) =>
+  `${sockets}/${createHash("sha256").update(dataDir).digest("hex").slice(0, 16)}`
+
+/**
+ * The directory to connect by to the server that a service of the same user runs in a `DATA_DIR`; none
+ * where that cannot be known.
+ */
+export const ofRunning = Effect.fn("ServerSocket.ofRunning")(function* (configured: string) {
+  const fs = yield* FileSystem.FileSystem
+  const dataDir = yield* withoutLinks(configured)
+  if (yield* isRoot) return Option.some(directoryOfRoot(dataDir))
+  // https://www.postgresql.org/docs/current/storage-file-layout.html: the fifth line of the file.
+  const file = yield* fs.readFileString(`${dataDir}/postgres/cluster/postmaster.pid`)
+  return Option.fromNullishOr(file.split("\n")[4]?.trim() || undefined)
+})
+
 const openAsUser = Effect.fnUntraced(function* (dataDir: DataDir, port: number) {
   const fs = yield* FileSystem.FileSystem
   const directory = fits(dataDir.directory, port)
@@ -61,8 +81,7 @@ const openAsRoot = Effect.fnUntraced(function* ({ dataDir, account }: DataDir, p
   const fs = yield* FileSystem.FileSystem
   const { uid, gid } = yield* Effect.orDie(Effect.fromNullishOr(account))
   yield* SystemDirectory.open(dataDir)
-  const sockets = `${SystemDirectory.systemDirectory}/sockets`
-  const connectIn = `${sockets}/${createHash("sha256").update(dataDir).digest("hex").slice(0, 16)}`
+  const connectIn = directoryOfRoot(dataDir)
   const listenIn = `${connectIn}/server`
   const name = `${connectIn}/${socketName(port)}`
   for (const directory of [sockets, connectIn]) {

@@ -24,7 +24,7 @@ export class NotMigrated extends Schema.TaggedError<NotMigrated>()("NotMigrated"
  * What a role can do beyond serving, and what would take it away; rights that it has from PUBLIC or from
  * another role count. https://www.postgresql.org/docs/current/ddl-priv.html
  */
-const findExcess = Effect.fnUntraced(function* (role: string) {
+export const findExcess = Effect.fnUntraced(function* (role: string) {
   const sql = yield* SqlClient.SqlClient
   const [found] = yield* sql<{
     readonly isSuperuser: boolean
