@@ -55,7 +55,7 @@ const ofKeys = (keys: ReadonlyArray<ApiKey>): ReadonlyArray<Seen> => {
   const found = [
     ...published.length === 0 ? [] : [warning(
       `The key of ${quoted(published)} is the example that everybody can read in this repository.`,
-      "Replace it: SECURITY.md says how.",
+      "Replace it: README.md says how to make a key.",
     )],
     ...almighty.length === 0 ? [] : [warning(
       `The key of ${quoted(almighty)} has the scope "*": it may do everything, also what later ` +

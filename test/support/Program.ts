@@ -23,13 +23,17 @@ const kill = (pid: number, name: Deno.Signal) =>
 export interface StartOptions {
   /** The most files that it may have open; by default as many as this process. */
   readonly openFiles?: number
+  /** Where it runs; by default in the repository. */
+  readonly directory?: string
+  /** The number of the user and the group who run it; by default those of this process. */
+  readonly user?: number
 }
 
-/** Starts `deno` with these arguments in the repository; ended, with its children, with the scope. */
+/** Starts `deno` with these arguments; ended, with its children, with the scope. */
 export const start = Effect.fnUntraced(function* (
   args: ReadonlyArray<string>,
   variables: Record<string, string> = {},
-  { openFiles }: StartOptions = {},
+  { directory = repository, openFiles, user }: StartOptions = {},
 ) {
   const limit = openFiles === undefined ? [] : ["prlimit", `--nofile=${openFiles}`]
   const child = yield* Effect.acquireRelease(
@@ -37,7 +41,8 @@ export const start = Effect.fnUntraced(function* (
       // Each becomes the next one, so that the process is the program.
       new Deno.Command("env", {
         args: [...limit, Deno.execPath(), ...args],
-        cwd: repository,
+        cwd: directory,
+        ...(user === undefined ? {} : { uid: user, gid: user }),
         clearEnv: true,
         env: {
           PATH: Deno.env.get("PATH") ?? "",
