@@ -66,21 +66,31 @@ const endingSpans = (
     },
   })
 
+/** Those that need not be wrapped again; a second one would see only what the first one tells. */
+const wordless = new WeakSet<Tracer.Tracer>()
+
 /** A tracer to whose spans no error tells what the server said in words. */
-export const tracerWithoutWords = (tracer: Tracer.Tracer): Tracer.Tracer =>
-  endingSpans(tracer, (span, exit) => {
+export const tracerWithoutWords = (tracer: Tracer.Tracer): Tracer.Tracer => {
+  if (wordless.has(tracer)) return tracer
+  const wrapped = endingSpans(tracer, (span, exit) => {
     const error = Exit.isFailure(exit) ? failureOf(exit.cause) : undefined
     if (error !== undefined) tellFailure(span, error)
     return exitWithoutWords(exit)
   })
+  wordless.add(wrapped)
+  return wrapped
+}
 
 /** The same, and what is refused has not failed: whoever called wanted to know. */
-export const tracerOfCalls = (tracer: Tracer.Tracer): Tracer.Tracer =>
-  endingSpans(tracerWithoutWords(tracer), (span, exit) => {
+export const tracerOfCalls = (tracer: Tracer.Tracer): Tracer.Tracer => {
+  const wrapped = endingSpans(tracerWithoutWords(tracer), (span, exit) => {
     if (Exit.isSuccess(exit) || !isRefusal(exit.cause)) return exit
     span.attribute("latchkey.refusal", tagOf(failureOf(exit.cause)))
     return Exit.void
   })
+  wordless.add(wrapped)
+  return wrapped
+}
 
 /**
  * Gives each call of a function a span, where anybody listens to spans. `Effect.fn` does so as well,

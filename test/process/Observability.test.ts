@@ -1,43 +1,17 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
-import { createServer } from "node:http"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Settings from "../../src/config/Settings.ts"
 import * as Observability from "../../src/process/Observability.ts"
+import * as Collector from "../support/Collector.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
-
-/** An OpenTelemetry collector; gives its address and what it was sent. */
-const makeCollector = Effect.gen(function* () {
-  const received: Array<string> = []
-  const server = createServer((request, response) => {
-    const chunks: Array<Uint8Array> = []
-    request.on("data", (chunk: Uint8Array) => chunks.push(chunk))
-    request.on("end", () => {
-      received.push(`${request.url} ${Buffer.concat(chunks)}`)
-      response.end("{}")
-    })
-  })
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => {
-      server.listen(0, "127.0.0.1", () => resume(Effect.void))
-    }),
-    () =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        server.closeAllConnections()
-      }),
-  )
-  const address = server.address()
-  assert(typeof address === "object" && address !== null)
-  return { url: `http://127.0.0.1:${address.port}`, received }
-})
 
 layer(TestDatabase.layerClient, { excludeTestServices: true })("exported spans", (it) => {
   it.effect("of any failed statement have its SQLSTATE, and nothing that the server said", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const { url, received } = yield* makeCollector
+      const { url, received } = yield* Collector.make()
       const settings = yield* Settings.load(
         ConfigProvider.fromEnvRecord({ OTEL_EXPORTER_OTLP_ENDPOINT: url }),
       ).pipe(Effect.provide(NodeServices.layer))
@@ -48,7 +22,7 @@ layer(TestDatabase.layerClient, { excludeTestServices: true })("exported spans",
             Observability.layer.pipe(Layer.provide(Layer.succeed(Settings.Settings, settings))),
           ),
         )
-      const traces = received.filter((request) => request.startsWith("/v1/traces")).join("\n")
+      const traces = JSON.stringify(received.spans)
       assert.include(traces, "P0001")
       // The statement's own text is ours to tell.
       assert.notInclude(
