@@ -40,6 +40,8 @@ class Server extends Context.Service<Server, Effect.Success<ReturnType<typeof st
 /** The service under load, on a migrated database of its own; `SqlClient` is on the same database. */
 export class Bench extends Context.Service<Bench, {
   readonly port: number
+  /** The process of the service. */
+  readonly pid: number
 }>()("latchkey/bench/Bench") {
   /** `environment` is added to what the service is started with. */
   static readonly layer = (environment: Record<string, string> = {}) =>
@@ -75,7 +77,10 @@ export class Bench extends Context.Service<Bench, {
           Stream.runHead,
           Effect.flatMap(Effect.fromOption),
         )
-        return { port: Number(/:(\d+)/.exec(listening.slice(listening.indexOf("http:") + 5))?.[1]) }
+        return {
+          port: Number(/:(\d+)/.exec(listening.slice(listening.indexOf("http:") + 5))?.[1]),
+          pid: service.pid,
+        }
       }),
     ).pipe(
       Layer.provide(Migrator.layer),

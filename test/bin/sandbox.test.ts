@@ -182,15 +182,23 @@ layer(Layer.merge(TestDatabase.layer, NodeServices.layer), { excludeTestServices
           API_KEYS: keysOf(apiKey),
           DATABASE_URL: yield* database,
           OTEL_EXPORTER_OTLP_ENDPOINT: `${collector.url.replace("127.0.0.1", "localhost")}/otel/`,
+          OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/elsewhere/traces`,
+          OTEL_METRIC_EXPORT_INTERVAL: "100",
+          OTEL_SERVICE_NAME: "sandboxed",
+          OTEL_PYTHON_LOG_CORRELATION: "true",
         })
         const url = yield* listening(service)
         assert.strictEqual(yield* statusOf(url, apiKey), 200)
         yield* Effect.sync(() =>
-          ["traces", "metrics", "logs"].every((signal) =>
-            collector.paths.includes(`/otel/v1/${signal}`)
+          ["/elsewhere/traces", "/otel/v1/metrics", "/otel/v1/logs"].every((path) =>
+            collector.paths.includes(path)
           )
         ).pipe(Effect.repeat({ until: (all) => all, schedule: Schedule.spaced("50 millis") }))
-        yield* stop(service)
+        assert.strictEqual(collector.received.resources[0]?.["service.name"], "sandboxed")
+        assert.include(
+          yield* stop(service),
+          "since latchkey does not know them: OTEL_PYTHON_LOG_CORRELATION.",
+        )
       }))
 
     /** Starts it, and gives what it says when it has ended with 1: entries, and never a stack. */
@@ -244,6 +252,7 @@ layer(Layer.merge(TestDatabase.layer, NodeServices.layer), { excludeTestServices
         [{ API_KEYS: "[]" }, "the list is empty."],
         [{ API_KEYS_FILE: "/dev/null" }, "API_KEYS_FILE names /dev/null"],
         [{ OTEL_EXPORTER_OTLP_ENDPOINT: "collector" }, "OTEL_EXPORTER_OTLP_ENDPOINT must be"],
+        [{ OTEL_LOG_LEVEL: "debug" }, "OTEL_LOG_LEVEL is set, but latchkey has LOG_LEVEL"],
       ] as const,
     )("says in a sentence what is wrong: %j", ([variables, sentence]) =>
       Effect.gen(function* () {
