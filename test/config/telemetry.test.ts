@@ -111,7 +111,7 @@ layer(NodeServices.layer)("OpenTelemetry's variables", (it) => {
         OTEL_METRIC_EXPORT_TIMEOUT: "15000",
         OTEL_BLRP_EXPORT_TIMEOUT: "2000",
         OTEL_EXPORTER_OTLP_COMPRESSION: "gzip",
-        OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/json",
+        OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/protobuf",
         OTEL_BSP_MAX_QUEUE_SIZE: "100",
         OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "100",
       })
@@ -120,7 +120,7 @@ layer(NodeServices.layer)("OpenTelemetry's variables", (it) => {
         return [Redacted.value(headers), Duration.toMillis(timeout), protocol, compression]
       }
       const headers = { Authorization: "Basic YQ==", tenant: "a" }
-      assert.deepStrictEqual(of(traces), [headers, 5_000, "http/json", "gzip"])
+      assert.deepStrictEqual(of(traces), [headers, 5_000, "http/protobuf", "gzip"])
       assert.deepStrictEqual(of(metrics), [headers, 15_000, "http/json", "gzip"])
       assert.deepStrictEqual(of(logs), [{ tenant: "b" }, 2_000, "http/json", "gzip"])
       assert.strictEqual(Option.getOrThrow(traces).maxInFlight, 1)

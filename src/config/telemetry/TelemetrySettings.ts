@@ -219,7 +219,8 @@ const readSignal = Effect.fnUntraced(function* (
     url: endpoint.value.href,
     headers: Redacted.make(Option.getOrElse(parseKeyValues(Redacted.value(headers)), () => ({}))),
     timeout: Duration.millis(Math.min(timeout, either(own.timeout, all.timeout, 10_000))),
-    // What was exported before there was a choice, which the specification allows as a reason.
+    // Not protobuf, as OpenTelemetry recommends: to encode 512 spans takes Effect 100 ms, and 3 ms in
+    // JSON, in which nothing else is done.
     protocol: either(own.protocol, all.protocol, "http/json"),
     compression: either(own.compression, all.compression, "none"),
     tls,

@@ -15,7 +15,7 @@ const encodings = {
 
 type Protocol = ExportSettings["protocol"]
 
-const makeEncode = (protocol: Protocol = "http/protobuf") =>
+const makeEncode = (protocol: Protocol = "http/json") =>
   Effect.map(
     Layer.build(encodings[protocol]),
     (context) => Context.get(context, OtlpSerialization.OtlpSerialization),
