@@ -3,7 +3,7 @@
  * on its address, reach the database and the collector, read its variables, files and migrations.
  */
 import { Array, Option } from "effect"
-import type { ConnectionParameters } from "../database/ConnectionParameters.ts"
+import { type ServerParameters, serversOf } from "../database/ConnectionParameters.ts"
 import { variables } from "./Config.ts"
 import { namesOf } from "./ConfigVariable.ts"
 import type { SettingsShape } from "./Settings.ts"
@@ -58,7 +58,7 @@ const ofCollector = ({ url }: ExportSettings) => {
   return address(hostname, port || (protocol === "https:" ? 443 : 80))
 }
 
-const ofDatabase = ({ host = "localhost", port = 5432 }: ConnectionParameters) =>
+const ofServer = ({ host = "localhost", port = 5432 }: ServerParameters) =>
   host.startsWith("/")
     ? { sockets: [`${host}/.s.PGSQL.${port}`], servers: [] }
     : { sockets: [], servers: [address(host, port)] }
@@ -76,10 +76,9 @@ export const permissions = (
   { namedFiles, addressesOfHost }: Surroundings,
 ): Permissions => {
   const databases = Option.toArray(settings.database)
-  const { sockets, servers } = Option.match(settings.database, {
-    onNone: () => ({ sockets: [], servers: [] }),
-    onSome: ({ parameters }) => ofDatabase(parameters),
-  })
+  const places = databases.flatMap(({ parameters }) => serversOf(parameters).map(ofServer))
+  const sockets = places.flatMap(({ sockets }) => sockets)
+  const servers = places.flatMap(({ servers }) => servers)
   // Without keys the service makes one, and keeps it there.
   const makesKey = Option.isNone(settings.apiKeys)
   const writable = [...sockets, ...makesKey ? [settings.dataDir] : []]

@@ -5,16 +5,16 @@
  * bounds on how long a statement, a lock and an idle transaction may take, so that no client can hold
  * the pool for long. They are read back when a connection is made.
  */
-import { PgClient, PgConnection } from "@effect/sql-pg"
-import { Context, Duration, Effect, Layer, Option, type Scope } from "effect"
+import { PgClient } from "@effect/sql-pg"
+import { Context, Duration, Effect, Layer, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
 import * as Bulkhead from "./Bulkhead.ts"
 import type { ConnectionParameters } from "./ConnectionParameters.ts"
 import * as ConnectionPool from "./ConnectionPool.ts"
-import { codeOf } from "./Constraints.ts"
 import * as Unreachable from "./DatabaseUnreachable.ts"
-import * as ResponseTimeoutSocket from "./ResponseTimeoutSocket.ts"
+import * as Incidents from "./Incidents.ts"
+import * as Servers from "./servers/Servers.ts"
 import * as SessionSettings from "./SessionSettings.ts"
 
 export interface DatabaseOptions extends SessionSettings.Timeouts {
@@ -27,55 +27,6 @@ export interface DatabaseOptions extends SessionSettings.Timeouts {
 
 const poolSize = 10
 
-/** `server_version_num` of the oldest server that is supported: PostgreSQL 15. */
-const oldestVersion = 150_000
-
-const clientConfig = (options: DatabaseOptions): PgClient.PgPoolConfig => {
-  const { pooler, sslFallback: _, writable: __, ...connection } = options.connection
-  return {
-    applicationName: "latchkey",
-    ...connection,
-    startupParameters: SessionSettings.startupParameters(options.connection, options),
-    prepare: !pooler,
-  }
-}
-
-const queryOn =
-  (connection: PgConnection.PgConnection) =>
-  (statement: string): Effect.Effect<unknown, SqlError.SqlError> =>
-    Effect.map(connection.query(statement, [], false), ({ rows }) => rows)
-
-/**
- * Whether a pooler is between that gives a connection another process of the server for each
- * transaction: two connections share one then, or one is moved.
- */
-const isShared = Effect.fnUntraced(function* (
-  config: PgClient.PgPoolConfig,
-  connection: PgConnection.PgConnection,
-  facts: SessionSettings.SessionFacts,
-) {
-  // A pooler gives its clients no process ids of the server.
-  if (connection.processId === facts.processId) return false
-  const isSame = (other: SessionSettings.SessionFacts) =>
-    other.processId === facts.processId && other.serverStart === facts.serverStart
-  const other = yield* SessionSettings.readFacts(queryOn(yield* PgConnection.make(config)))
-  return isSame(other) || !isSame(yield* SessionSettings.readFacts(queryOn(connection)))
-})
-
-const inspect = Effect.fnUntraced(function* (config: PgClient.PgPoolConfig) {
-  const connection = yield* PgConnection.make(config)
-  const facts = yield* SessionSettings.readFacts(queryOn(connection))
-  return {
-    config,
-    facts,
-    isShared: config.prepare !== false && (yield* isShared(config, connection, facts)),
-  }
-}, Effect.scoped)
-
-/** Whether the other encryption may be what the server wants; a wrong password stays wrong. */
-const mayFallBack = (error: SqlError.SqlError): boolean =>
-  Unreachable.isTlsRefused(error) || codeOf(error) === "28000"
-
 /** What an operator should know of a database that can be used, in sentences. */
 const warningsOf = (options: DatabaseOptions, facts: SessionSettings.SessionFacts) => [
   ...SessionSettings.overriddenTimeouts(options.connection, options).map((name) =>
@@ -85,47 +36,13 @@ const warningsOf = (options: DatabaseOptions, facts: SessionSettings.SessionFact
   ...SessionSettings.unsafeDurability(facts),
 ]
 
-interface Connected {
-  readonly working: PgClient.PgPoolConfig
-  readonly warnings: ReadonlyArray<string>
+/** Says of a bad setting which one it is; nothing is connected to. */
+const rejectContradictions = ({ connection }: DatabaseOptions) => {
+  const [contradiction] = SessionSettings.contradictions(connection)
+  return contradiction === undefined
+    ? Effect.void
+    : Effect.fail(Unreachable.contradicted(connection, contradiction))
 }
-
-/**
- * Makes one connection, so that what is wrong with the settings or the server is found at the start,
- * and gives the settings that worked: with `sslFallback` those of the second try, for good.
- */
-const connect = Effect.fn("Database.connect")(
-  function* (
-    options: DatabaseOptions,
-  ): Effect.fn.Return<Connected, Unreachable.DatabaseUnreachable> {
-    const { connection } = options
-    const [contradiction] = SessionSettings.contradictions(connection)
-    if (contradiction !== undefined) {
-      return yield* Unreachable.contradicted(connection, contradiction)
-    }
-    const config = clientConfig(options)
-    const { config: working, facts, isShared } = yield* Effect.catchIf(
-      inspect(config),
-      (error) => connection.sslFallback !== undefined && mayFallBack(error),
-      () => inspect({ ...config, ssl: connection.sslFallback }),
-    ).pipe(Effect.mapError((error) => Unreachable.fromSqlError(connection, error)))
-    if (facts.versionNumber < oldestVersion) {
-      return yield* Unreachable.tooOld(connection, facts.version)
-    }
-    if (isShared) return yield* Unreachable.pooled(connection)
-    const problem = SessionSettings.diagnose(facts, working)
-    if (Option.isSome(problem)) return yield* Unreachable.unfit(connection, problem.value)
-    if (connection.writable && facts.readOnly) return yield* Unreachable.standby(connection)
-    return { working, warnings: warningsOf(options, facts) }
-  },
-)
-
-/** Without a bound on statements, there is none on the server's silence. */
-const patientStream = (
-  { connection, statementTimeout }: DatabaseOptions,
-  { ssl }: PgClient.PgPoolConfig,
-): PgClient.PgPoolConfig["stream"] =>
-  statementTimeout && (() => ResponseTimeoutSocket.open({ ...connection, ssl }, statementTimeout))
 
 /** A bound on statements is one on waits for locks. */
 const bulkheadOf = (
@@ -141,10 +58,11 @@ export class ConnectionSource extends Context.Service<ConnectionSource, {
   /** A client on a pool of at most so many connections, opened when they are needed. */
   readonly makeClient: (
     maxConnections: number,
-  ) => Effect.Effect<PgClient.PgClient, SqlError.SqlError, Scope.Scope | Reactivity.Reactivity>
+  ) => Effect.Effect<PgClient.PgClient, never, Scope.Scope | Reactivity.Reactivity>
   /**
    * Has the connections of all its pools replaced when they are wanted next, at most every five
-   * seconds: the name of a server that does not write any more may lead to another one by now.
+   * seconds: the name of a server that does not write any more may lead to another one by now, and of
+   * several servers another one may write.
    */
   readonly replaceConnections: Effect.Effect<void>
   /** What an operator should know of the database, though it can be used, in sentences. */
@@ -162,27 +80,36 @@ export const layer = (
   Unreachable.DatabaseUnreachable
 > =>
   Layer.effectContext(Effect.gen(function* () {
-    const { working, warnings } = yield* connect(options)
-    const config = { ...working, stream: patientStream(options, working) }
-    const generations = ConnectionPool.makeGenerations()
+    yield* rejectContradictions(options)
+    const { connection } = options
+    const servers = Servers.make(connection, options)
+    const orUnreachable = Effect.mapError((error: SqlError.SqlError) =>
+      Unreachable.fromSqlError(connection, error)
+    )
+    // So that what is wrong with the settings or the server is found at the start.
+    const { facts, config } = yield* servers.open(() => Effect.void).pipe(
+      Effect.scoped,
+      orUnreachable,
+      Effect.withSpan("Database.connect"),
+    )
+    const incidents = Incidents.make()
     const makeClient = (maxConnections: number) =>
       ConnectionPool.make({
-        config: { ...config, maxConnections },
-        verify: (connection) => SessionSettings.verify(config, queryOn(connection)),
+        servers,
+        config,
+        maxConnections,
+        isOneServer: connection.others === undefined,
         maxAge: options.maxAge ?? Duration.minutes(30),
-        generations,
+        incidents,
       })
-    const client = yield* Effect.mapError(
-      makeClient(options.maxConnections ?? poolSize),
-      (error) => Unreachable.fromSqlError(options.connection, error),
-    )
+    const client = yield* makeClient(options.maxConnections ?? poolSize)
     return Context.make(PgClient.PgClient, client).pipe(
       Context.add(SqlClient.SqlClient, client),
       Context.add(Bulkhead.Bulkhead, bulkheadOf(options)),
       Context.add(ConnectionSource, {
         makeClient,
-        replaceConnections: generations.replace,
-        warnings,
+        replaceConnections: incidents.generations.replace,
+        warnings: warningsOf(options, facts),
       }),
     )
   })).pipe(Layer.provide(Reactivity.layer))
@@ -194,7 +121,4 @@ export const layer = (
 export const layerSecondPool = (
   maxConnections: number,
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, never, ConnectionSource> =>
-  PgClient.layerFrom(
-    // What fails to connect later is an error of its statement.
-    ConnectionSource.use(({ makeClient }) => Effect.orDie(makeClient(maxConnections))),
-  )
+  PgClient.layerFrom(ConnectionSource.use(({ makeClient }) => makeClient(maxConnections)))

@@ -3,15 +3,18 @@
  * operator can act on, with neither the password nor the driver's stack.
  */
 import { Predicate, Schema } from "effect"
-import { SqlError } from "effect/sql"
-import type { ConnectionParameters } from "./ConnectionParameters.ts"
+import type { SqlError } from "effect/sql"
+import { type ConnectionParameters, placeOf } from "./ConnectionParameters.ts"
 import { codeOf } from "./Constraints.ts"
+import { NoServer, ServerUnfit } from "./servers/refusals.ts"
+import { isTlsRefused } from "./servers/Server.ts"
 import type { Disagreement } from "./SessionSettings.ts"
 
 export class DatabaseUnreachable extends Schema.TaggedError<DatabaseUnreachable>()(
   "DatabaseUnreachable",
   {
     reason: Schema.Literals([
+      "busy",
       "credentials",
       "database",
       "network",
@@ -26,7 +29,14 @@ export class DatabaseUnreachable extends Schema.TaggedError<DatabaseUnreachable>
   },
 ) {}
 
-type Diagnosis = readonly [DatabaseUnreachable["reason"], string]
+type Reason = DatabaseUnreachable["reason"]
+type Diagnosis = readonly [Reason, string]
+
+/** What may be over by itself, soon. */
+const passing: ReadonlyArray<Reason> = ["standby", "busy", "network"]
+
+/** Whether it is worth while to try again. */
+export const isPassing = ({ reason }: DatabaseUnreachable): boolean => passing.includes(reason)
 
 const serverSays: Readonly<Record<string, Diagnosis>> = {
   "08P01": [
@@ -37,6 +47,10 @@ const serverSays: Readonly<Record<string, Diagnosis>> = {
   "28P01": ["credentials", "the password is wrong; check user and password"],
   "3D000": ["database", "there is no such database; create it or correct the name"],
   "42501": ["rights", "it may not connect; GRANT CONNECT ON DATABASE to it"],
+  "53300": ["busy", "the server has no connection left for it; check the limits of both"],
+  "57P01": ["busy", "the server is shutting down"],
+  "57P02": ["busy", "the server has crashed and starts again"],
+  "57P03": ["busy", "the server is starting, or shutting down"],
 }
 
 const networkSays: Readonly<Record<string, Diagnosis>> = {
@@ -59,11 +73,11 @@ const networkSays: Readonly<Record<string, Diagnosis>> = {
 // Node's names for a chain that does not verify, and OpenSSL's for a handshake that fails.
 const certificate = /CERT|SIGNATURE|UNABLE_TO_|SSL|TLS/
 
-/** The driver has no code for it; the text is its own, not the server's. */
-export const isTlsRefused = (error: SqlError.SqlError): boolean =>
-  error.reason.message === "PgConnection: Server refused TLS"
-
-const diagnose = (error: SqlError.SqlError): Diagnosis => {
+/** What an error of a connection to one server means. */
+export const diagnose = (error: SqlError.SqlError): Diagnosis => {
+  if (error.reason.cause instanceof ServerUnfit) {
+    return [error.reason.cause.reason, error.reason.cause.problem]
+  }
   const code = codeOf(error)
   const known = code === null ? undefined : serverSays[code] ?? networkSays[code]
   if (known !== undefined) return known
@@ -88,32 +102,43 @@ const diagnose = (error: SqlError.SqlError): Diagnosis => {
   }
 }
 
-/** The server as messages name it, for example `"latchkey" at db.example.com:5432`. */
-const place = ({ database, host = "localhost", path, port = 5432 }: ConnectionParameters): string =>
-  `"${database}" at ${path ?? (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)}`
-
 const unreachable = (
   connection: ConnectionParameters,
   [reason, text]: Diagnosis,
-  code: string | null = null,
+  place: string,
 ) =>
   new DatabaseUnreachable({
     reason,
-    message: `Cannot use the database ${place(connection)} as user "${connection.username}": ` +
-      `${text}${code === null ? "" : ` (${code})`}.`,
+    message: `Cannot use the database "${connection.database}"${place} as user ` +
+      `"${connection.username}": ${text}.`,
   })
 
-export const fromSqlError = (connection: ConnectionParameters, error: SqlError.SqlError) =>
-  unreachable(connection, diagnose(error), codeOf(error))
+/** The text with the code, where there is one. */
+const withCode = (error: SqlError.SqlError): Diagnosis => {
+  const [reason, text] = diagnose(error)
+  const code = codeOf(error)
+  return [reason, code === null ? text : `${text} (${code})`]
+}
 
-export const tooOld = (connection: ConnectionParameters, version: string) =>
-  unreachable(connection, [
-    "version",
-    `PostgreSQL ${version} is too old; upgrade it to 15 or later`,
-  ])
+/** Of several servers, the reason that they share, or that which may be over soonest. */
+const commonReason = (diagnoses: ReadonlyArray<Diagnosis>): Reason => {
+  const reasons = diagnoses.map(([reason]) => reason)
+  const last = reasons.at(-1) ?? "other"
+  return last === "credentials" || last === "database" || last === "rights"
+    ? last
+    : passing.find((reason) => reasons.includes(reason)) ?? last
+}
 
-export const standby = (connection: ConnectionParameters) =>
-  unreachable(connection, ["standby", "the server is read-only; connect to the primary"])
+/** Why no connection was made. */
+export const fromSqlError = (connection: ConnectionParameters, error: SqlError.SqlError) => {
+  const { cause } = error.reason
+  if (!(cause instanceof NoServer)) {
+    return unreachable(connection, withCode(error), ` at ${placeOf(connection)}`)
+  }
+  const diagnoses = cause.attempts.map((attempt) => withCode(attempt.error))
+  const texts = cause.attempts.map(({ place }, index) => `${place}: ${diagnoses[index]?.[1]}`)
+  return unreachable(connection, [commonReason(diagnoses), texts.join("; ")], "")
+}
 
 /** The connection's own options want what must not be. */
 export const contradicted = (
@@ -123,15 +148,4 @@ export const contradicted = (
   unreachable(connection, [
     "settings",
     `its options set ${setting} to "${value}", but the service needs "${wanted}"; remove that`,
-  ])
-
-/** The session is not what it must be, or the database. */
-export const unfit = (connection: ConnectionParameters, problem: string) =>
-  unreachable(connection, ["settings", problem])
-
-export const pooled = (connection: ConnectionParameters) =>
-  unreachable(connection, [
-    "settings",
-    "a pooler in transaction mode is between, which gives each statement another session; " +
-    "add pgbouncer=true to the URL",
-  ])
+  ], ` at ${placeOf(connection)}`)

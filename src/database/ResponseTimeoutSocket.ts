@@ -73,12 +73,15 @@ const relay = (socket: Socket) => {
   return stream
 }
 
-/** Connects; the connection ends when an answer is owed for longer than a statement may take. */
+/**
+ * Connects; the connection ends when an answer is owed for longer than a statement may take. Without a
+ * bound on statements, there is none on the server's silence.
+ */
 export const open = (
   connection: ConnectionParameters,
-  statementTimeout: Duration.Duration,
+  statementTimeout: Duration.Duration | undefined,
 ): Duplex => {
   const socket = connected(connection)
-  watch(socket, Duration.sum(statementTimeout, grace))
+  if (statementTimeout !== undefined) watch(socket, Duration.sum(statementTimeout, grace))
   return connection.ssl === undefined || connection.ssl === false ? socket : relay(socket)
 }

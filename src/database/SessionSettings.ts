@@ -6,7 +6,7 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Duration, Effect, Option, Schema } from "effect"
-import { SqlError } from "effect/sql"
+import type { SqlError } from "effect/sql"
 import type { ConnectionParameters } from "./ConnectionParameters.ts"
 
 /** What correctness rests on; the same for the service, migrations and comparisons of schemas. */
@@ -151,6 +151,8 @@ export class SessionFacts extends Schema.Class<SessionFacts>("SessionFacts")({
   version: Schema.String,
   encoding: Schema.String,
   readOnly: Schema.Boolean,
+  /** Whether the server is a standby. */
+  inRecovery: Schema.Boolean,
   role: Schema.String,
   database: Schema.String,
   /** The search path as it is in effect, what is implied included. */
@@ -179,6 +181,7 @@ export const factsColumns = `
   pg_catalog.current_setting('server_version') AS version,
   pg_catalog.current_setting('server_encoding') AS encoding,
   pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool AS "readOnly",
+  pg_catalog.pg_is_in_recovery() AS "inRecovery",
   session_user::pg_catalog.text AS role,
   pg_catalog.current_database()::pg_catalog.text AS database,
   pg_catalog.current_schemas(true)::pg_catalog.text[] AS schemas,
@@ -323,41 +326,16 @@ export const unsafeDurability = (
   ),
 ]
 
-/** A connection was made, but its session is not what it must be. */
-export class SessionUnfit extends Schema.TaggedError<SessionUnfit>()("SessionUnfit", {
-  message: Schema.String,
-}) {}
-
-/** As the driver fails, so that it is an outage for the statement that wanted the connection. */
-const unfit = (message: string) =>
-  new SqlError.SqlError({
-    reason: new SqlError.ConnectionError({
-      cause: new SessionUnfit({ message }),
-      message: "The session is not what it must be",
-      operation: "connect",
-    }),
-  })
-
-/** The reason for which a connection was refused after it had been made. */
-export const unfitnessOf = ({ reason }: SqlError.SqlError): Option.Option<SessionUnfit> =>
-  reason.cause instanceof SessionUnfit ? Option.some(reason.cause) : Option.none()
-
 /**
- * Makes a new session what startup parameters could not make it, and fails with a {@link SessionUnfit}
- * as its cause if it is not what it must be. `query` runs a statement on it.
+ * Makes a new session what startup parameters could not make it: a commit that is acknowledged must not
+ * be lost in a crash. Never set otherwise: an operator may have chosen to wait for standbys, or not to.
+ * `query` runs a statement on it.
  */
-export const verify = Effect.fnUntraced(function* <R>(
+export const makeDurable = <R>(
+  { settings }: SessionFacts,
   config: PgClient.PgClientConfig,
   query: (statement: string) => Effect.Effect<unknown, SqlError.SqlError, R>,
-) {
-  const facts = yield* readFacts(query)
-  const problem = diagnose(facts, config)
-  if (Option.isSome(problem)) {
-    return yield* unfit(`The database ${quoted(facts.database)} was left: ${problem.value}.`)
-  }
-  // A commit that is acknowledged must not be lost in a crash. Never set otherwise: an operator may
-  // have chosen to wait for standbys, or not to.
-  if (!isPooled(config) && facts.settings["synchronous_commit"] === "off") {
-    yield* query("SELECT pg_catalog.set_config('synchronous_commit', 'on', false)")
-  }
-})
+) =>
+  !isPooled(config) && settings["synchronous_commit"] === "off"
+    ? query("SELECT pg_catalog.set_config('synchronous_commit', 'on', false)")
+    : Effect.void

@@ -7,6 +7,7 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Option, Schema } from "effect"
 import type { SqlError } from "effect/sql"
 import { interpretErrors } from "./Constraints.ts"
+import { unfitnessesOf } from "./servers/refusals.ts"
 import * as SessionSettings from "./SessionSettings.ts"
 
 /**
@@ -140,6 +141,16 @@ const problemsOf = (
   ]
 }
 
+/** What was wrong with servers that answered; that one of several is a standby may be over soon. */
+const refusalIn = (error: SqlError.SqlError) => {
+  const unfitnesses = unfitnessesOf(error)
+  const unfit = unfitnesses.find(({ reason }) => reason === "standby") ?? unfitnesses[0]
+  return unfit && unusable(
+    unfit.reason === "standby" ? "database-read-only" : "session-settings",
+    unfit.message,
+  )
+}
+
 /**
  * All that keeps the service from its work, the first cause first, and the names of the objects that
  * are missing. Fails where the database cannot be asked.
@@ -156,10 +167,7 @@ export const inspectUsability = Effect.gen(function* () {
   Effect.catchTag(
     "SqlError",
     (error): Effect.Effect<never, DatabaseUnusable | SqlError.SqlError> =>
-      Option.match(SessionSettings.unfitnessOf(error), {
-        onNone: () => Effect.fail(error),
-        onSome: ({ message }) => Effect.fail(unusable("session-settings", message)),
-      }),
+      Effect.fail(refusalIn(error) ?? error),
   ),
   interpretErrors(),
   Effect.catchTag("DatabaseUnavailable", ({ code }) =>

@@ -85,6 +85,21 @@ layer(NodeServices.layer)("permissions", (it) => {
       })
     }))
 
+  it.effect("let it reach each of several servers, by whatever", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(
+        yield* allowed({
+          DATABASE_URL: "postgres://u@a:1,[::1],b/d?host=a,::1,/run/pg&port=1,2,3",
+        }),
+        {
+          net: "127.0.0.1:8080,a:1,[::1]:2,unix:/run/pg/.s.PGSQL.3",
+          read: "migrations,src,deno.json,/run/pg/.s.PGSQL.3",
+          write: "/run/pg/.s.PGSQL.3",
+          problems: [],
+        },
+      )
+    }))
+
   it.effect("let it keep a development key where it has no others", () =>
     Effect.gen(function* () {
       const settings = yield* load(ConfigProvider.fromEnvRecord({ DATABASE_URL: url }))

@@ -1,10 +1,12 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Cause, Duration, Effect, Layer, Queue, Stream } from "effect"
+import { Cause, Deferred, Duration, Effect, Fiber, Layer, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { SqlClient } from "effect/sql"
 import * as Database from "../../src/database/Database.ts"
+import { query } from "../faults/support/Cluster.ts"
 import { LogLines } from "../support/LogLines.ts"
+import { asSuperuser } from "../support/roles.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 /** Ends with an error of this SQLSTATE, as a statement of ours could. */
@@ -75,6 +77,37 @@ layer(TestDatabase.layer)("a connection of a pool", (it) => {
       )
       assert.propertyVal(reason.cause, "code", "25P02")
       assert.strictEqual(yield* processId, first)
+    }).pipe(Effect.provide(Single)))
+
+  it.effect("that ends while nobody uses it costs no statement", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* TestDatabase
+      const first = yield* processId
+      yield* asSuperuser(connection, `SELECT pg_terminate_backend(${first}, 60000)`)
+      // The news is in the socket, and read before the answer to anything that is asked now.
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      assert.notStrictEqual(yield* processId, first)
+    }).pipe(Effect.provide(Single)))
+
+  it.effect("is replaced when a statement on it was to be cancelled", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const first = yield* processId
+      const started = yield* Deferred.make<void>()
+      const asleep = sql`SELECT pg_sleep(3600)`
+      const fiber = yield* Effect.forkChild(
+        Effect.andThen(Deferred.succeed(started, undefined), asleep),
+      )
+      yield* Deferred.await(started)
+      const { connection } = yield* TestDatabase
+      yield* Effect.repeat(
+        query(connection)(
+          "SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(3600)' AND state = 'active'",
+        ),
+        { until: (rows) => rows.length === 1 },
+      )
+      yield* Fiber.interrupt(fiber)
+      assert.notStrictEqual(yield* processId, first)
     }).pipe(Effect.provide(Single)))
 
   it.effect("is replaced when it is too old, in a transaction too", () =>

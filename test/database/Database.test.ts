@@ -203,7 +203,9 @@ describe("Database", () => {
         startupOptions: "-c default_transaction_read_only=on",
       }
       yield* Effect.scoped(Layer.build(Database.layer({ connection })))
-      assert.strictEqual((yield* failureOf({ ...connection, writable: true })).reason, "standby")
+      const error = yield* failureOf({ ...connection, target: "read-write" })
+      assert.strictEqual(error.reason, "standby")
+      assert.match(error.message, /: the server is read-only, and read-write is wanted\.$/)
     }))
 
   it.effect("refuses a server that is too old", () =>

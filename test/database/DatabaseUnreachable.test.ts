@@ -122,7 +122,13 @@ describe("DatabaseUnreachable", () => {
         "the server refused the session settings; " +
         "behind PgBouncer, add pgbouncer=true to the URL (08P01)",
       ],
-      ["53300", "other", "too many clients (53300)"],
+      ["53200", "other", "too many clients (53200)"],
+      [
+        "53300",
+        "busy",
+        "the server has no connection left for it; check the limits of both (53300)",
+      ],
+      ["57P03", "busy", "the server is starting, or shutting down (57P03)"],
     ] as const,
   )("says what %s means", ([code, reason, text]) =>
     Effect.gen(function* () {
@@ -135,6 +141,54 @@ describe("DatabaseUnreachable", () => {
           `Cannot use the database "d" at 127.0.0.1:${connection.port} as user "u": ${text}.`,
         ],
       )
+    }))
+
+  it.effect("names each server that was tried, and why it was not taken", () =>
+    Effect.gen(function* () {
+      const gone = yield* fakeServer()
+      yield* gone.close
+      const full = yield* fakeServer(refusal("53300"))
+      const error = yield* failureOf({ ...full.connection, others: [gone.connection] })
+      assert.deepStrictEqual(
+        [error.reason, error.message],
+        [
+          "busy",
+          'Cannot use the database "d" as user "u": ' +
+          `127.0.0.1:${full.connection.port}: the server has no connection left for it; ` +
+          `check the limits of both (53300); 127.0.0.1:${gone.connection.port}: ` +
+          "nothing listens there; check host and port (ECONNREFUSED).",
+        ],
+      )
+    }))
+
+  it.effect.each([["28P01", 0], ["28000", 0], ["3D000", 0], ["57P03", 1]] as const)(
+    "after %s asks the next server %i times",
+    ([code, expected]) =>
+      Effect.gen(function* () {
+        const first = yield* fakeServer(refusal(code))
+        const next = yield* fakeServer(refusal("28P01"))
+        const error = yield* failureOf({ ...first.connection, others: [next.connection] })
+        assert.strictEqual(error.reason, code === "3D000" ? "database" : "credentials")
+        assert.strictEqual(next.connections(), expected)
+      }),
+  )
+
+  it.effect("takes no server whose certificate is for another host, and tries the next", () =>
+    Effect.gen(function* () {
+      const next = yield* fakeServer(refusal("57P03"))
+      const error = yield* failureOf({
+        host: "localhost",
+        port: yield* tlsServer,
+        database: "d",
+        username: "u",
+        ssl: { ca: certificate },
+        others: [{ ...next.connection, ssl: { ca: certificate } }],
+      })
+      assert.match(
+        error.message,
+        /localhost:\d+: its certificate is for another host.*; 127\.0\.0\.1:\d+: the server offers no TLS/,
+      )
+      assert.strictEqual(next.connections(), 1)
     }))
 
   it.effect("says that nothing listens", () =>

@@ -6,9 +6,15 @@
  * database named like the user; the user must be named.
  */
 import { Duration, Effect, FileSystem, Redacted, Result } from "effect"
-import type { ConnectionParameters } from "../ConnectionParameters.ts"
+import {
+  type ConnectionParameters,
+  type ServerParameters,
+  type Target,
+  targets,
+} from "../ConnectionParameters.ts"
 import { DatabaseUrlInvalid } from "./DatabaseUrlInvalid.ts"
 import * as Options from "./DatabaseUrlOptions.ts"
+import { integer, type Place, readPlaces } from "./DatabaseUrlPlaces.ts"
 import * as Syntax from "./DatabaseUrlSyntax.ts"
 import * as Tls from "./DatabaseUrlTls.ts"
 
@@ -38,50 +44,40 @@ const pem = {
 }
 type Kind = keyof typeof pem
 
-const integer = (
-  parts: Syntax.Parts,
-  name: string,
-  fallback: string,
-  [minimum, maximum]: readonly [number, number],
-): Result.Result<number, string> => {
-  const text = parts.get(name) || fallback
-  const value = Number(text)
-  return /^-?\d{1,10}$/.test(text) && value >= minimum && value <= maximum
-    ? Result.succeed(value)
-    : Result.fail(`has a ${name} that is not a whole number from ${minimum} to ${maximum}`)
-}
+/**
+ * With several servers, only one that takes writes will do unless the URL says otherwise: which one that
+ * is changes, and libpq's `any` would stay with the first that answers.
+ */
+const targetOf = (parts: Syntax.Parts, servers: number): Target =>
+  targets.find((target) => target === parts.get("target_session_attrs")) ??
+    (servers > 1 ? "read-write" : "any")
 
-/** Everything but the certificates, which are in files. */
-const server = (parts: Syntax.Parts) =>
+/** Everything but the servers, and the certificates, which are in files. */
+const session = (parts: Syntax.Parts, servers: number) =>
   Result.gen(function* () {
-    const host = parts.get("host") || "localhost"
-    const address = parts.get("hostaddr") || host
-    if (host.includes(",") || address.includes(",") || parts.get("port")?.includes(",")) {
-      return yield* Result.fail("names several hosts, which is not supported; name one")
-    }
-    if (!Syntax.isHost(host) || !Syntax.isHost(address)) {
-      return yield* Result.fail("has a host that is not a name, an address or a directory")
-    }
+    const number = (
+      name: string,
+      fallback: string,
+      bounds: readonly [number, number],
+    ) => integer(name, parts.get(name) || fallback, bounds)
     const username = parts.get("user") || undefined
     if (username === undefined) {
       return yield* Result.fail("names no user; write postgres://user:password@host/database")
     }
     const password = parts.get("password") || undefined
-    const seconds = yield* integer(parts, "connect_timeout", "5", [-1, 2_147_483])
-    const idle = yield* integer(parts, "keepalives_idle", defaultKeepAlive, [0, 2_147_483])
-    const keepalives = yield* integer(parts, "keepalives", "1", [0, 1])
+    const seconds = yield* number("connect_timeout", "5", [-1, 2_147_483])
+    const idle = yield* number("keepalives_idle", defaultKeepAlive, [0, 2_147_483])
+    const keepalives = yield* number("keepalives", "1", [0, 1])
     const applicationName = parts.get("application_name") ||
       parts.get("fallback_application_name") || undefined
     const startupOptions = parts.get("options") || undefined
-    const target = parts.get("target_session_attrs")
     const parameters: ConnectionParameters = {
-      host: address,
-      port: yield* integer(parts, "port", "5432", [1, 65535]),
       database: parts.get("dbname") || username,
       username,
       connectTimeout: seconds > 0 ? Duration.seconds(seconds) : Duration.infinity,
       pooler: /^(true|1)$/.test(parts.get("pgbouncer") ?? ""),
-      writable: target === "read-write" || target === "primary",
+      target: targetOf(parts, servers),
+      inRandomOrder: parts.get("load_balance_hosts") === "random",
       ...(password === undefined ? {} : { password: Redacted.make(password) }),
       ...(keepalives === 0
         ? {}
@@ -89,11 +85,8 @@ const server = (parts: Syntax.Parts) =>
       ...(applicationName === undefined ? {} : { applicationName }),
       ...(startupOptions === undefined ? {} : { startupOptions }),
     }
-    return { parameters, serverName: address === host ? undefined : host }
+    return parameters
   })
-
-const withServerName = (ssl: Tls.Tls["ssl"], servername: string | undefined) =>
-  typeof ssl === "object" && servername !== undefined ? { ...ssl, servername } : ssl
 
 const readPem = Effect.fnUntraced(function* (what: string, path: string, kind: Kind) {
   const fs = yield* FileSystem.FileSystem
@@ -110,54 +103,29 @@ const readPem = Effect.fnUntraced(function* (what: string, path: string, kind: K
   })
 })
 
-/** Parses a URL and reads the certificates that it, or `caFile`, names. */
-export const parse = Effect.fn("DatabaseUrl.parse")(function* (
-  url: Redacted.Redacted<string>,
-  options: ParseOptions = {},
-): Effect.fn.Return<DatabaseUrl, DatabaseUrlInvalid, FileSystem.FileSystem> {
-  const variable = options.variable ?? "DATABASE_URL"
-  const orInvalid = <A>(result: Result.Result<A, string>) =>
-    Effect.mapError(
-      Effect.fromResult(result),
-      (reason) => new DatabaseUrlInvalid({ message: `${variable} ${reason}.` }),
-    )
-  const files: Array<string> = []
-  const read = (what: string, path: string, kind: Kind) => {
-    files.push(path)
-    return readPem(what, path, kind)
-  }
+type ReadFile = (
+  what: string,
+  path: string,
+  kind: Kind,
+) => Effect.Effect<string, DatabaseUrlInvalid, FileSystem.FileSystem>
 
-  const parts = yield* orInvalid(Syntax.split(Redacted.value(url)))
-  const warnings = yield* orInvalid(Options.review(parts))
-  const sentences = (more: ReadonlyArray<string>) =>
-    [...warnings, ...more].map((warning) => `${variable} ${warning}.`)
-  const { parameters, serverName } = yield* orInvalid(server(parts))
-  if (parameters.host?.startsWith("/")) {
-    const asked = options.caFile !== undefined ||
-      !/^(disable|allow|prefer)$/.test(parts.get("sslmode") ?? "prefer")
-    return {
-      parameters: { ...parameters, ssl: false },
-      warnings: sentences(asked ? ["names a Unix socket, over which there is no TLS"] : []),
-      files,
-    }
-  }
-
+/** What the URL, or `caFile`, says of TLS, with what is in the files that are named there. */
+const readTls = Effect.fnUntraced(function* (
+  parts: Syntax.Parts,
+  { caFile, variable }: Pick<ParseOptions, "caFile"> & { readonly variable: string },
+  read: ReadFile,
+) {
   const root = parts.get("sslrootcert") || undefined
-  if (root !== undefined && options.caFile !== undefined) {
-    return yield* orInvalid(
-      Result.fail("has sslrootcert while DATABASE_CA_FILE is set too; keep one of them"),
-    )
-  }
   const optional = Effect.fnUntraced(function* (name: string, kind: Kind) {
     const path = parts.get(name) || undefined
     return path === undefined ? undefined : yield* read(`${variable}'s ${name}`, path, kind)
   })
   const cert = yield* optional("sslcert", "certificate")
   const key = yield* optional("sslkey", "private key")
-  const tls = yield* orInvalid(Tls.resolve({
+  return Tls.resolve({
     mode: parts.get("sslmode") ?? (parts.get("ssl") === "true" ? "require" : undefined),
-    root: options.caFile !== undefined
-      ? yield* read("DATABASE_CA_FILE", options.caFile, "certificate")
+    root: caFile !== undefined
+      ? yield* read("DATABASE_CA_FILE", caFile, "certificate")
       : root === "system"
       ? root
       : yield* optional("sslrootcert", "certificate"),
@@ -168,20 +136,65 @@ export const parse = Effect.fn("DatabaseUrl.parse")(function* (
     },
     minVersion: parts.get("ssl_min_protocol_version"),
     maxVersion: parts.get("ssl_max_protocol_version"),
-  }))
-  const unused = tls.ssl === false && tls.sslFallback === undefined &&
-    (root !== undefined || options.caFile !== undefined)
+  })
+})
+
+const withServerName = (ssl: Tls.Tls["ssl"], servername: string | undefined) =>
+  typeof ssl === "object" && servername !== undefined ? { ...ssl, servername } : ssl
+
+const isSocket = ({ host }: Place) => host.startsWith("/")
+
+const serverOf = (place: Place, tls: Tls.Tls): ServerParameters => {
+  const { host, port, serverName } = place
+  if (isSocket(place)) return { host, port, ssl: false }
+  const ssl = withServerName(tls.ssl, serverName)
+  return tls.sslFallback === undefined
+    ? { host, port, ssl }
+    : { host, port, ssl, sslFallback: withServerName(tls.sslFallback, serverName) }
+}
+
+/** Parses a URL and reads the certificates that it, or `caFile`, names. */
+export const parse = Effect.fn("DatabaseUrl.parse")(function* (
+  url: Redacted.Redacted<string>,
+  { caFile, variable = "DATABASE_URL" }: ParseOptions = {},
+): Effect.fn.Return<DatabaseUrl, DatabaseUrlInvalid, FileSystem.FileSystem> {
+  const orInvalid = <A>(result: Result.Result<A, string>) =>
+    Effect.mapError(
+      Effect.fromResult(result),
+      (reason) => new DatabaseUrlInvalid({ message: `${variable} ${reason}.` }),
+    )
+  const files: Array<string> = []
+  const read: ReadFile = (what, path, kind) => {
+    files.push(path)
+    return readPem(what, path, kind)
+  }
+
+  const parts = yield* orInvalid(Syntax.split(Redacted.value(url)))
+  const warnings = [...yield* orInvalid(Options.review(parts))]
+  const places = yield* orInvalid(readPlaces(parts))
+  const parameters = yield* orInvalid(session(parts, places.length))
+  const asksForTls = caFile !== undefined ||
+    !/^(disable|allow|prefer)$/.test(parts.get("sslmode") ?? "prefer")
+  if (asksForTls && places.some(isSocket)) {
+    warnings.push("names a Unix socket, over which there is no TLS")
+  }
+  const root = parts.get("sslrootcert") || undefined
+  if (root !== undefined && caFile !== undefined) {
+    return yield* orInvalid(
+      Result.fail("has sslrootcert while DATABASE_CA_FILE is set too; keep one of them"),
+    )
+  }
+  const tls = places.every(isSocket)
+    ? { ssl: false }
+    : yield* orInvalid(yield* readTls(parts, { caFile, variable }, read))
+  if (
+    !places.every(isSocket) && tls.ssl === false && tls.sslFallback === undefined &&
+    (root !== undefined || caFile !== undefined)
+  ) warnings.push("has sslmode=disable, so the root certificate has no effect")
+  const [server, ...others] = places.map((place) => serverOf(place, tls))
   return {
-    parameters: {
-      ...parameters,
-      ssl: withServerName(tls.ssl, serverName),
-      ...(tls.sslFallback === undefined
-        ? {}
-        : { sslFallback: withServerName(tls.sslFallback, serverName) }),
-    },
-    warnings: sentences(
-      unused ? ["has sslmode=disable, so the root certificate has no effect"] : [],
-    ),
+    parameters: { ...parameters, ...server, ...others.length === 0 ? {} : { others } },
+    warnings: warnings.map((warning) => `${variable} ${warning}.`),
     files,
   }
 })

@@ -5,6 +5,7 @@
  * @see https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
  */
 import { Result } from "effect"
+import { targets } from "../ConnectionParameters.ts"
 import type { Parts } from "./DatabaseUrlSyntax.ts"
 
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/))
@@ -16,7 +17,7 @@ const supported = words(`
   ssl_min_protocol_version ssl_max_protocol_version
 `)
 
-/** Values that ask for what is done anyway. */
+/** Values that ask for what is done anyway, or are read by {@link DatabaseUrl} as they are. */
 const satisfied: Readonly<Record<string, RegExp>> = {
   channel_binding: /^(disable|prefer)$/,
   client_encoding: /^(auto|utf-?8)$/i,
@@ -30,7 +31,7 @@ const satisfied: Readonly<Record<string, RegExp>> = {
   sslcompression: /^[01]$/,
   sslnegotiation: /^postgres$/,
   sslsni: /^1$/,
-  target_session_attrs: /^(any|prefer-standby|primary|read-write)$/,
+  target_session_attrs: new RegExp(`^(${targets.join("|")})$`),
   uselibpqcompat: /^true$/,
 }
 
@@ -39,6 +40,7 @@ const refused: Readonly<Record<string, string>> = {
   channel_binding: "the driver has no channel binding; remove it and use sslmode=verify-full",
   client_encoding: "only UTF8 is supported; remove it",
   gssencmode: "the driver has no GSSAPI encryption; use sslmode=verify-full",
+  load_balance_hosts: "use disable or random",
   replication: "this is no replication client; remove it",
   require_auth: "the driver cannot restrict how it signs in; remove it and use sslmode=verify-full",
   requirepeer: "the driver cannot check who owns the socket; remove it",
@@ -50,13 +52,13 @@ const refused: Readonly<Record<string, string>> = {
   sslcrl: "revocation lists are not supported; remove it",
   sslcrldir: "revocation lists are not supported; remove it",
   sslidentity: "this is Prisma's; use sslcert and sslkey",
-  target_session_attrs: "the service writes; use read-write or primary",
+  target_session_attrs: `use one of ${targets.join(", ")}`,
 }
 
 /** Known elsewhere, so that their names can be printed: any other may be a piece of a password. */
 const known = words(`
   connection_limit gssdelegation gsslib idle_in_transaction_session_timeout keepalives_count
-  keepalives_interval krbsrvname load_balance_hosts lock_timeout max_protocol_version
+  keepalives_interval krbsrvname lock_timeout max_protocol_version
   min_protocol_version passfile pgbouncer pool_timeout schema scram_client_key scram_server_key search_path
   socket_timeout sslcompression sslkeylogfile sslnegotiation sslsni statement_cache_size
   statement_timeout tcp_user_timeout timezone uselibpqcompat

@@ -37,9 +37,21 @@ const parameters = (query: string): Result.Result<ReadonlyArray<[string, string]
     }),
   )
 
+/** One of the hosts before the path. */
+const server = (text: string) =>
+  Result.gen(function* () {
+    const [fits, bracketed, plain = "", port = ""] = authority.exec(text) ?? []
+    if (fits === undefined || (bracketed !== undefined && !isIPv6(yield* decode(bracketed)))) {
+      return yield* Result.fail(
+        "has a host that is not a name, an address, or an IPv6 address in brackets",
+      )
+    }
+    return { host: yield* decode(bracketed ?? plain), port: yield* decode(port) }
+  })
+
 /**
  * Splits and decodes a URL; the names are libpq's (`user`, `password`, `host`, `port`, `dbname`, and
- * those of the query, which win). The failure is the rest of a sentence that begins with the
+ * those of the query, which win); several hosts and ports are lists with commas. The failure is the rest of a sentence that begins with the
  * variable's name, and quotes nothing of the value.
  */
 export const split = (url: string): Result.Result<Parts, string> =>
@@ -58,23 +70,16 @@ export const split = (url: string): Result.Result<Parts, string> =>
         "has an @ in an unexpected place; write @ as %40, / as %2F and : as %3A in the password",
       )
     }
-    if (hosts.includes(",")) {
-      return yield* Result.fail("names several hosts, which is not supported; name one")
-    }
-    const [fits, bracketed, plain = "", port = ""] = authority.exec(hosts) ?? []
-    if (fits === undefined || (bracketed !== undefined && !isIPv6(yield* decode(bracketed)))) {
-      return yield* Result.fail(
-        "has a host that is not a name, an address, or an IPv6 address in brackets",
-      )
-    }
+    const servers = yield* Result.all(hosts.split(",").map(server))
+    const ports = servers.map(({ port }) => port)
     const colon = userInfo?.indexOf(":") ?? -1
     const user = colon < 0 ? userInfo ?? "" : userInfo?.slice(0, colon) ?? ""
     const password = colon < 0 ? "" : userInfo?.slice(colon + 1) ?? ""
     const written: ReadonlyArray<[string, string]> = [
       ["user", yield* decode(user)],
       ["password", yield* decode(password)],
-      ["host", yield* decode(bracketed ?? plain)],
-      ["port", yield* decode(port)],
+      ["host", servers.map(({ host }) => host).join(",")],
+      ["port", ports.every((port) => port === "") ? "" : ports.join(",")],
       ["dbname", yield* decode(path)],
     ]
     return new Map([...written.filter(([, value]) => value !== ""), ...yield* parameters(query)])

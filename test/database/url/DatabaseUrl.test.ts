@@ -1,6 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Duration, Effect, FileSystem, Redacted } from "effect"
+import { placeOf, serversOf, targets } from "../../../src/database/ConnectionParameters.ts"
 import * as DatabaseUrl from "../../../src/database/url/DatabaseUrl.ts"
 
 const parse = (url: string, options?: DatabaseUrl.ParseOptions) =>
@@ -56,6 +57,52 @@ layer(NodeServices.layer)("DatabaseUrl", (it) => {
       const { parameters, warnings } = yield* parse(url)
       assert.deepInclude(parameters, expected)
       assert.deepStrictEqual(warnings, [])
+    }))
+
+  it.effect.each(
+    [
+      ["postgres://u@a:1,b:2/d", ["a:1", "b:2"]],
+      ["postgres://u@a,b:2/d", ["a:5432", "b:2"]],
+      ["postgres://u@a,,[::1]:7/d", ["a:5432", "localhost:5432", "[::1]:7"]],
+      ["postgres://u@/d?host=a,b&port=1,2", ["a:1", "b:2"]],
+      ["postgres://u@/d?host=a,b&port=1", ["a:1", "b:1"]],
+      ["postgres://u@/d?host=a,b&port=,2", ["a:5432", "b:2"]],
+      ["postgres://u@a,b/d?hostaddr=10.0.0.1,10.0.0.2", ["10.0.0.1:5432", "10.0.0.2:5432"]],
+      ["postgres://u@/d?hostaddr=10.0.0.1,10.0.0.2", ["10.0.0.1:5432", "10.0.0.2:5432"]],
+      ["postgres://u@%2Frun%2Fpg:1,b/d", ["/run/pg:1", "b:5432"]],
+      ["postgres://u@a%2Cb/d", ["a:5432", "b:5432"]],
+    ] as const,
+  )("reads the servers of %s", ([url, expected]) =>
+    Effect.gen(function* () {
+      const { parameters, warnings } = yield* parse(url)
+      assert.deepStrictEqual<unknown>(serversOf(parameters).map(placeOf), expected)
+      assert.strictEqual(parameters.target, "read-write")
+      assert.deepStrictEqual(warnings, [])
+    }))
+
+  it.effect("verifies each server by its own name, and none over a Unix socket", () =>
+    Effect.gen(function* () {
+      const { parameters, warnings } = yield* parse(
+        "postgres://u@a,b,/d?host=a,b,/run/pg&hostaddr=10.0.0.1,,&sslmode=verify-full",
+      )
+      assert.deepStrictEqual<unknown>(serversOf(parameters).map(({ host, ssl }) => [host, ssl]), [
+        ["10.0.0.1", { servername: "a" }],
+        ["b", {}],
+        ["/run/pg", false],
+      ])
+      assert.deepStrictEqual(warnings, [
+        "DATABASE_URL names a Unix socket, over which there is no TLS.",
+      ])
+    }))
+
+  it.effect("reads which server is wanted, and in which order they are tried", () =>
+    Effect.gen(function* () {
+      for (const target of targets) {
+        const { parameters } = yield* parse(`postgres://u@a,b/d?target_session_attrs=${target}`)
+        assert.deepInclude(parameters, { target, inRandomOrder: false })
+      }
+      const { parameters } = yield* parse("postgres://u@a,b/d?load_balance_hosts=random")
+      assert.isTrue(parameters.inRandomOrder)
     }))
 
   it.effect.each(
@@ -190,12 +237,12 @@ layer(NodeServices.layer)("DatabaseUrl", (it) => {
         startupOptions: "-c geqo=off",
         connectTimeout: Duration.seconds(3),
         keepAlive: Duration.seconds(30),
-        writable: true,
+        target: "read-write",
         pooler: true,
       })
       assert.deepStrictEqual(warnings, [])
       const other = yield* parse("postgres://u@h/d?connect_timeout=0&keepalives=0")
-      assert.deepInclude(other.parameters, { connectTimeout: Duration.infinity, writable: false })
+      assert.deepInclude(other.parameters, { connectTimeout: Duration.infinity, target: "any" })
       assert.isUndefined(other.parameters.keepAlive)
     }))
 
@@ -222,7 +269,8 @@ layer(NodeServices.layer)("DatabaseUrl", (it) => {
     "replication=database",
     "sslcertmode=require",
     "sslcrl=/crl.pem",
-    "target_session_attrs=standby",
+    "target_session_attrs=writable",
+    "load_balance_hosts=robin",
     "sslmode=verify-ca",
     "sslmode=require&sslrootcert=system",
     "sslmode=sometimes",
@@ -262,9 +310,11 @@ layer(NodeServices.layer)("DatabaseUrl", (it) => {
     "postgres://u:hunter2@::1/d",
     "postgres://u:hunter2@h h/d",
     "postgres://u:hunter2@%40abstract/d",
-    "postgres://u:hunter2@h1,h2/d",
-    "postgres://u:hunter2@h1:1,h2:2/d",
-    "postgres://u@h/d?password=hunter2&host=h1,h2",
+    "postgres://u:hunter2@h1,h 2/d",
+    "postgres://u:hunter2@h1:1,h2:port/d",
+    "postgres://u:hunter2@h1:1,h2:2,h3:/d?port=1,2",
+    "postgres://u:hunter2@h1,h2/d?hostaddr=10.0.0.1",
+    "postgres://u@h/d?password=hunter2&host=h1,%40h2",
     "postgres://:hunter2@h/d",
     "postgres://h/d?password=hunter2",
     "postgres://u@h/d?hunter2",
