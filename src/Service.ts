@@ -7,11 +7,13 @@ import { HttpServer } from "effect/http"
 import { reasonOf } from "./background/ChangeLog.ts"
 import { closingWithin, TimeToClose } from "./background/closingWithin.ts"
 import { Fatal } from "./background/Fatal.ts"
+import { startWithin } from "./background/startWithin.ts"
 import { fitConnections, openFilesLimit } from "./config/openFiles.ts"
 import { loadApiKeys, Settings, type SettingsShape } from "./config/Settings.ts"
 import { describeUnknown, environmentNames } from "./config/telemetry/unknownVariables.ts"
 import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
 import * as Database from "./database/Database.ts"
+import * as Unreachable from "./database/DatabaseUnreachable.ts"
 import { EmbeddedPostgres } from "./embedded/EmbeddedPostgres.ts"
 import { Migrator } from "./migrator/Migrator.ts"
 import { ApiKeys } from "./operations/ApiKeys.ts"
@@ -51,11 +53,27 @@ const client = (settings: SettingsShape, connection: ConnectionParameters) =>
     }),
   )
 
+/** Whether a database may come to be usable by itself, soon. */
+const isPassing = (error: Layer.Error<ReturnType<typeof checked>>): boolean =>
+  error._tag === "DatabaseUnreachable"
+    ? Unreachable.isPassing(error)
+    : error._tag === "MigrationsUnavailable"
+    ? error.sqlState === null
+    : error._tag === "DatabaseUnusable" && error.reason === "database-unreachable"
+
 /**
  * A database that an operator migrates and grants rights in: this service only looks whether that was
- * done. One that is read-only for now, as in a failover, is waited for in `/readyz`.
+ * done. One that is away is waited for, and one that is read-only for now, as in a failover, in
+ * `/readyz`.
  */
 const external = (settings: SettingsShape, connection: ConnectionParameters) =>
+  startWithin(checked(settings, connection), {
+    what: "the database",
+    time: settings.startTimeout,
+    isPassing,
+  })
+
+const checked = (settings: SettingsShape, connection: ConnectionParameters) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       const { warnings } = yield* Database.ConnectionSource

@@ -207,6 +207,12 @@ export const definitions = {
     wants: "a number of days in digits, 0 to 36500",
     meaning: "Days from which the scheduled clean-up deletes a login attempt",
   }),
+  startTimeout: variable(Schemas.wait, {
+    name: "START_TIMEOUT",
+    default: "30s",
+    wants: "a time with its unit, such as 30s or 2 minutes, up to 24 days; 0s to try once",
+    meaning: "How long the start waits for the database of `DATABASE_URL` while it is away",
+  }),
 }
 
 /** All variables, for the documentation, and for whoever must know which ones the service reads. */

@@ -43,6 +43,11 @@ export const duration = anyDuration.check(
   Schema.makeFilter(Duration.between({ minimum: Duration.millis(1), maximum: Duration.days(24) })),
 )
 
+/** A wait that may be none, `0s`; at most 24 days. */
+export const wait = anyDuration.check(
+  Schema.makeFilter(Duration.between({ minimum: Duration.zero, maximum: Duration.days(24) })),
+)
+
 /** Whole seconds, as requests give it; none is `0s`. */
 export const rotationGrace = anyDuration.check(
   Schema.makeFilter((grace) => Schema.is(GraceSeconds)(Duration.toSeconds(grace))),

@@ -4,7 +4,7 @@
  */
 import { Predicate, Schema } from "effect"
 import type { SqlError } from "effect/sql"
-import { type ConnectionParameters, placeOf } from "./ConnectionParameters.ts"
+import { type ConnectionParameters, placeOf, serversOf } from "./ConnectionParameters.ts"
 import { codeOf } from "./Constraints.ts"
 import { NoServer, ServerUnfit } from "./servers/refusals.ts"
 import { isTlsRefused } from "./servers/Server.ts"
@@ -136,7 +136,12 @@ export const fromSqlError = (connection: ConnectionParameters, error: SqlError.S
     return unreachable(connection, withCode(error), ` at ${placeOf(connection)}`)
   }
   const diagnoses = cause.attempts.map((attempt) => withCode(attempt.error))
-  const texts = cause.attempts.map(({ place }, index) => `${place}: ${diagnoses[index]?.[1]}`)
+  // In the order in which they are named, however they were tried, so that one state has one sentence.
+  const places = serversOf(connection).map(placeOf)
+  const texts = cause.attempts
+    .map(({ place }, index) => ({ place, text: `${place}: ${diagnoses[index]?.[1]}` }))
+    .toSorted((one, other) => places.indexOf(one.place) - places.indexOf(other.place))
+    .map(({ text }) => text)
   return unreachable(connection, [commonReason(diagnoses), texts.join("; ")], "")
 }
 

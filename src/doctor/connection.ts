@@ -11,6 +11,7 @@ import type { Check } from "./Check.ts"
 import { error, ok, type Seen, warning } from "./Finding.ts"
 
 const advice: Readonly<Record<DatabaseUnreachable["reason"], string>> = {
+  busy: "Lower DATABASE_POOL_SIZE, or raise max_connections of the server.",
   credentials: "Correct DATABASE_URL, or the role's password or pg_hba.conf at the server.",
   database: "Correct DATABASE_URL, or create the database and migrate it.",
   network: "Start the server, or correct host and port of DATABASE_URL and what is between.",

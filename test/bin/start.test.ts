@@ -1,11 +1,14 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer, Schedule, Schema } from "effect"
+import { Effect, Fiber, Layer, Schedule, Schema } from "effect"
 import { inject } from "vitest"
 import type { ConnectionParameters } from "../../src/database/ConnectionParameters.ts"
 import { makeClient } from "../faults/support/Client.ts"
+import * as Proxy from "../faults/support/Proxy.ts"
 import * as ServiceProcess from "../faults/support/ServiceProcess.ts"
 import { answered } from "../faults/support/Stage.ts"
+import * as Program from "../support/Program.ts"
 import { aServiceRole, asSuperuser } from "../support/roles.ts"
+import { makeDatabase } from "../support/TestDatabase.ts"
 
 const start = (connection: ConnectionParameters, variables: Record<string, string> = {}) =>
   ServiceProcess.start({
@@ -93,5 +96,60 @@ layer(Layer.empty, { excludeTestServices: true })("the start of the service", (i
         line.includes("synchronous_commit is off by default")
       )
       assert.strictEqual(warnings.length, 1, service.output())
+    }))
+
+  it.effect("waits for a database that is away, and says so once", () =>
+    Effect.gen(function* () {
+      const connection = yield* makeDatabase(inject("template"))
+      const proxy = yield* Proxy.make(connection)
+      yield* proxy.behave({ _tag: "Reset" })
+      const starting = yield* Effect.forkChild(ServiceProcess.start({
+        DATABASE_URL: ServiceProcess.databaseUrl(connection, proxy.port),
+      }))
+      yield* proxy.untilRefused(3)
+      yield* proxy.behave({ _tag: "Pass" })
+      const service = yield* Fiber.join(starting)
+      const lines = service.output().match(/Waiting for the database.*ECONNRESET/g) ?? []
+      assert.lengthOf(lines, 1, service.output())
+      assert.match(service.output(), /Waited \d+s for the database, which can be used now/)
+    }))
+
+  const nowhere = {
+    DATABASE_URL: "postgres://u@%2Fnonexistent/d",
+    API_KEYS: ServiceProcess.apiKeys,
+  }
+
+  it.effect("is given up after START_TIMEOUT, in the sentence of the last try", () =>
+    Effect.gen(function* () {
+      const program = yield* Program.start(["run", "-A", "src/bin/main.ts"], {
+        ...nowhere,
+        START_TIMEOUT: "1s",
+        LOG_FORMAT: "json",
+      })
+      const { code, output } = yield* program.ended
+      assert.strictEqual(code, 1)
+      assert.match(
+        output,
+        /there is no such socket; .* \(ENOENT\)\. It was waited for \ds in vain\./,
+      )
+    }))
+
+  it.effect("that waits ends with 0 at a signal", () =>
+    Effect.gen(function* () {
+      const program = yield* Program.start(["run", "-A", "src/bin/main.ts"], {
+        ...nowhere,
+        START_TIMEOUT: "24h",
+      })
+      yield* program.said(/Waiting for the database/)
+      yield* program.signal("SIGTERM")
+      assert.strictEqual((yield* program.ended).code, 0)
+    }))
+
+  it.effect("does not wait where it would be in vain", () =>
+    Effect.gen(function* () {
+      const connection = { ...yield* makeDatabase(), username: "latchkey_nobody" }
+      assert.include(yield* lastWords(connection), 'as user "latchkey_nobody": ')
+      const { output } = yield* Effect.flip(start(yield* makeDatabase()))
+      assert.notInclude(output, "Waiting for the database")
     }))
 })

@@ -2,7 +2,7 @@
  * A TCP proxy that does to connections what networks do to them.
  */
 import { connect, createServer, type Socket } from "node:net"
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import type { ConnectionParameters } from "../../../src/database/ConnectionParameters.ts"
 
 export type Behaviour =
@@ -22,6 +22,8 @@ export interface Proxy {
   readonly aim: (server: ConnectionParameters) => Effect.Effect<void>
   /** Resets every connection there is. */
   readonly reset: Effect.Effect<void>
+  /** Waits until it has refused as many connections, in all. */
+  readonly untilRefused: (connections: number) => Effect.Effect<void>
   /** Ends what the server says on every connection there is, and goes on listening to the client. */
   readonly halfClose: Effect.Effect<void>
 }
@@ -33,10 +35,12 @@ const addressOf = ({ host = "127.0.0.1", port = 5432 }: ConnectionParameters) =>
 export const make = Effect.fnUntraced(function* (connection: ConnectionParameters) {
   let target = addressOf(connection)
   let behaviour: Behaviour = { _tag: "Pass" }
+  let refused = 0
   const pairs = new Set<{ readonly client: Socket; readonly server: Socket; lost: boolean }>()
 
   const server = createServer((client) => {
     if (behaviour._tag === "Reset") {
+      refused++
       client.resetAndDestroy()
       return
     }
@@ -94,6 +98,11 @@ export const make = Effect.fnUntraced(function* (connection: ConnectionParameter
         server.destroy()
       }
     }),
+    untilRefused: (connections) =>
+      Effect.asVoid(Effect.repeat(Effect.sync(() => refused >= connections), {
+        until: (enough) => enough,
+        schedule: Schedule.spaced("10 millis"),
+      })),
     halfClose: Effect.sync(() => {
       for (const { client } of pairs) client.end()
     }),
