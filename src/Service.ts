@@ -2,14 +2,15 @@
  * The service, put together: settings, database, repositories, HTTP.
  */
 import { NodeServices } from "@effect/platform-node"
-import { Cause, Duration, Effect, Exit, Layer, Option, References } from "effect"
+import { Cause, Data, Duration, Effect, Exit, Layer, Option, References, Schedule } from "effect"
 import { HttpServer } from "effect/http"
 import { reasonOf } from "./background/ChangeLog.ts"
 import { closingWithin, TimeToClose } from "./background/closingWithin.ts"
 import { Fatal } from "./background/Fatal.ts"
+import { runPeriodically } from "./background/runPeriodically.ts"
 import { startWithin } from "./background/startWithin.ts"
 import { fitConnections, openFilesLimit } from "./config/openFiles.ts"
-import { loadApiKeys, Settings, type SettingsShape } from "./config/Settings.ts"
+import { loadApiKeys, loadDatabase, Settings, type SettingsShape } from "./config/Settings.ts"
 import { describeUnknown, environmentNames } from "./config/telemetry/unknownVariables.ts"
 import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
 import * as Database from "./database/Database.ts"
@@ -53,6 +54,35 @@ const client = (settings: SettingsShape, connection: ConnectionParameters) =>
     }),
   )
 
+/** The variable names another database than at the start, or other servers. */
+class RestartNeeded extends Data.TaggedError("RestartNeeded")<{ readonly message: string }> {}
+
+/** Takes up a password, a certificate or a role that was replaced in a file, as by a rotation. */
+const RotatedCredentials = Layer.effectDiscard(Effect.gen(function* () {
+  const { takeUp } = yield* Database.ConnectionSource
+  const run = Effect.gen(function* () {
+    const found = yield* loadDatabase
+    if (Option.isNone(found)) return
+    const change = yield* takeUp(found.value.parameters)
+    if (change === "credentials") {
+      yield* Effect.logInfo("DATABASE_URL has changed: new connections sign in as it says now")
+    }
+    if (change === "more") {
+      return yield* new RestartNeeded({
+        message: "it has changed in more than user, password and TLS, which takes a restart.",
+      })
+    }
+  })
+  yield* runPeriodically({
+    name: "database-url",
+    failing: "Keeping previous DATABASE_URL",
+    recovered: "DATABASE_URL can be used again",
+    run,
+    firstAfter: Duration.seconds(5),
+    schedule: Schedule.spaced("5 seconds"),
+  })
+})).pipe(Layer.provide(NodeServices.layer))
+
 /** Whether a database may come to be usable by itself, soon. */
 const isPassing = (error: Layer.Error<ReturnType<typeof checked>>): boolean =>
   error._tag === "DatabaseUnreachable"
@@ -67,11 +97,14 @@ const isPassing = (error: Layer.Error<ReturnType<typeof checked>>): boolean =>
  * `/readyz`.
  */
 const external = (settings: SettingsShape, connection: ConnectionParameters) =>
-  startWithin(checked(settings, connection), {
-    what: "the database",
-    time: settings.startTimeout,
-    isPassing,
-  })
+  Layer.provideMerge(
+    RotatedCredentials,
+    startWithin(checked(settings, connection), {
+      what: "the database",
+      time: settings.startTimeout,
+      isPassing,
+    }),
+  )
 
 const checked = (settings: SettingsShape, connection: ConnectionParameters) =>
   Layer.effectDiscard(
@@ -147,8 +180,10 @@ const Keys = Layer.unwrap(
   }),
 ).pipe(Layer.provide(NodeServices.layer))
 
-/** Threads have the same keys; the first one logs what becomes of them. */
-const KeysQuiet = Layer.provide(Keys, Layer.succeed(References.MinimumLogLevel, "None"))
+/** Threads have the same keys and the same files; the first one logs what becomes of them. */
+const Quiet = Layer.succeed(References.MinimumLogLevel, "None")
+const KeysQuiet = Layer.provide(Keys, Quiet)
+const RotatedCredentialsQuiet = Layer.provide(RotatedCredentials, Quiet)
 
 const repositories = ({ rotationGrace, rotationOnReuse }: SettingsShape) =>
   Layer.mergeAll(
@@ -288,6 +323,7 @@ export const layerOfThread = ({ index, count, port, embedded }: ThreadStart) =>
         onSome: ({ parameters }) => Effect.succeed(parameters),
         onNone: () => Effect.fromNullishOr(embedded),
       })
+      const pool = client(settings, yield* connection)
       return Layer.merge(readiness, processMetrics.layerOfThread).pipe(
         Layer.provide(Server.layer({
           ...serverOptions(settings),
@@ -303,7 +339,11 @@ export const layerOfThread = ({ index, count, port, embedded }: ThreadStart) =>
           KeysQuiet,
           metricsOfThreads(index, count),
         ]),
-        Layer.provide(client(settings, yield* connection)),
+        Layer.provide(
+          Option.isSome(settings.database)
+            ? Layer.provideMerge(RotatedCredentialsQuiet, pool)
+            : pool,
+        ),
         // Earlier than the first thread, which waits for this one.
         Layer.provide(closing(settings, 0.93)),
       )

@@ -143,6 +143,14 @@ export const loadApiKeys = Effect.suspend(() => read(definitions.apiKeys, enviro
   Effect.map(Option.getOrElse(() => [])),
 )
 
+/** The external database as the variables and the files that they name have it now. */
+export const loadDatabase = Effect.suspend(() =>
+  Effect.all({
+    databaseUrl: read(definitions.databaseUrl, environment()),
+    databaseCaFile: read(definitions.databaseCaFile, environment()),
+  })
+).pipe(Effect.flatMap(readDatabase))
+
 /** The settings of this process. */
 export class Settings
   extends Context.Service<Settings, SettingsShape>()("latchkey/config/Settings") {

@@ -14,6 +14,7 @@ import type { ConnectionParameters } from "./ConnectionParameters.ts"
 import * as ConnectionPool from "./ConnectionPool.ts"
 import * as Unreachable from "./DatabaseUnreachable.ts"
 import * as Incidents from "./Incidents.ts"
+import { type Change, changeOf } from "./servers/changeOf.ts"
 import * as Servers from "./servers/Servers.ts"
 import * as SessionSettings from "./SessionSettings.ts"
 
@@ -65,6 +66,11 @@ export class ConnectionSource extends Context.Service<ConnectionSource, {
    * several servers another one may write.
    */
   readonly replaceConnections: Effect.Effect<void>
+  /**
+   * Has new connections sign in and encrypt as these parameters say, where nothing else of them has
+   * changed, and tells what has. Connections that are open stay: PostgreSQL asks for a password once.
+   */
+  readonly takeUp: (connection: ConnectionParameters) => Effect.Effect<Change>
   /** What an operator should know of the database, though it can be used, in sentences. */
   readonly warnings: ReadonlyArray<string>
 }>()("latchkey/database/ConnectionSource") {}
@@ -82,12 +88,22 @@ export const layer = (
   Layer.effectContext(Effect.gen(function* () {
     yield* rejectContradictions(options)
     const { connection } = options
-    const servers = Servers.make(connection, options)
+    let current = { connection, servers: Servers.make(connection, options) }
+    const open: Servers.Servers["open"] = (onFailure) =>
+      Effect.suspend(() => current.servers.open(onFailure))
+    const takeUp = (connection: ConnectionParameters) =>
+      Effect.sync(() => {
+        const change = changeOf(current.connection, connection)
+        if (change === "credentials") {
+          current = { connection, servers: Servers.make(connection, options) }
+        }
+        return change
+      })
     const orUnreachable = Effect.mapError((error: SqlError.SqlError) =>
       Unreachable.fromSqlError(connection, error)
     )
     // So that what is wrong with the settings or the server is found at the start.
-    const { facts, config } = yield* servers.open(() => Effect.void).pipe(
+    const { facts, config } = yield* open(() => Effect.void).pipe(
       Effect.scoped,
       orUnreachable,
       Effect.withSpan("Database.connect"),
@@ -95,7 +111,7 @@ export const layer = (
     const incidents = Incidents.make()
     const makeClient = (maxConnections: number) =>
       ConnectionPool.make({
-        servers,
+        servers: { open },
         config,
         maxConnections,
         isOneServer: connection.others === undefined,
@@ -108,6 +124,7 @@ export const layer = (
       Context.add(Bulkhead.Bulkhead, bulkheadOf(options)),
       Context.add(ConnectionSource, {
         makeClient,
+        takeUp,
         replaceConnections: incidents.generations.replace,
         warnings: warningsOf(options, facts),
       }),
