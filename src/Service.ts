@@ -203,7 +203,7 @@ const repositories = ({ rotationGrace, rotationOnReuse }: SettingsShape) =>
  */
 const MaintenancePool = Layer.provide(
   Maintenance.layer,
-  closingWithin("The pool of connections for clean-ups", Database.layerSecondPool(2)),
+  closingWithin("The pool of connections for clean-ups", Database.layerSecondPool("clean-ups", 2)),
 )
 
 /** Only where it is asked for. */

@@ -6,15 +6,18 @@
  * one server, and have no hook for a new connection.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Clock, Duration, Effect, Pool, Predicate, type Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Option, Pool, Predicate, type Scope } from "effect"
 import type { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
 import type { Incidents } from "./Incidents.ts"
+import { makePoolMetrics, type PoolMetrics, type PoolState } from "./metrics.ts"
 import type { Link } from "./servers/Link.ts"
 import type { Servers } from "./servers/Servers.ts"
 import { WatchedConnection } from "./WatchedConnection.ts"
 
 export interface ConnectionPoolOptions {
+  /** As metrics call it. */
+  readonly name: string
   readonly servers: Servers
   /** Of the first connection that was made, for whoever makes one like it. */
   readonly config: PgClient.PgClientConfig
@@ -53,21 +56,30 @@ interface Session {
 /** How long a connection is kept without use. */
 const idleTime = Duration.minutes(1)
 
-/** Connections that are verified before the first statement that wants them runs. */
-const makePool = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
-  const { servers, maxConnections, maxAge, incidents } = options
-  const { generations } = incidents
+/** Makes connections for a pool, which are out of it as soon as they are closed. */
+const makeOpen = Effect.fnUntraced(function* (
+  { servers, maxAge, incidents }: ConnectionPoolOptions,
+  metrics: () => PoolMetrics,
+  invalidate: (session: Session) => Effect.Effect<void>,
+) {
+  const { generations, statementSucceeded, statementFailed, serverFailed } = incidents
   const clock = yield* Clock.Clock
   const runFork = Effect.runForkWith(yield* Effect.context())
-  const open = Effect.gen(function* () {
+  const onFailure = (error: SqlError.SqlError) =>
+    Effect.suspend(() => {
+      metrics().failed(error)
+      return serverFailed(error)
+    })
+  return Effect.gen(function* () {
     const { current: generation } = generations
-    const { connection, link } = yield* servers.open(incidents.serverFailed)
-    const leave = Effect.suspend(() => Pool.invalidate(pool, session))
+    const { connection, link } = yield* servers.open(onFailure)
+    metrics().opened()
+    const leave = Effect.suspend(() => invalidate(session))
     const session: Session = {
-      watched: new WatchedConnection(
-        connection,
-        (error) => incidents.statementFailed(error, leave, true),
-      ),
+      watched: new WatchedConnection(connection, {
+        succeeded: statementSucceeded,
+        failed: (error) => statementFailed(error, leave, true),
+      }),
       link,
       generation,
       expiresAt: clock.currentTimeMillisUnsafe() +
@@ -78,46 +90,94 @@ const makePool = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
     yield* Effect.addFinalizer(() => Effect.sync(forget))
     return session
   })
+})
 
+const stateOf = <A, E>(pool: Pool.Pool<A, E>): PoolState => {
+  const { used, idle, pending } = Effect.runSync(Pool.stats(pool))
+  return { inUse: used, idle, waiting: pending }
+}
+
+const nothing = () => {}
+
+/** Whether whoever wants a connection now has it at once. */
+const isFree = <A, E>({ state }: Pool.Pool<A, E>) =>
+  state.waiters.size === 0 && state.availableHead?.exit._tag === "Success"
+
+/** Connections that are verified before the first statement that wants them runs. */
+const makePool = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
+  const { name, maxConnections, incidents } = options
+  const { generations, statementSucceeded, statementFailed, statementNotSent } = incidents
+  const clock = yield* Clock.Clock
+  const invalidate = (session: Session) => Pool.invalidate(pool, session)
   const pool: Pool.Pool<Session, SqlError.SqlError> = yield* Pool.makeWithTTL({
-    acquire: open,
+    acquire: yield* makeOpen(options, () => metrics, invalidate),
     min: 0,
     max: maxConnections,
     timeToLive: idleTime,
   })
+  const metrics = yield* makePoolMetrics(name, maxConnections, () => stateOf(pool))
 
   const isUsable = ({ link, generation, expiresAt }: Session) =>
     link.isUsable && generation === generations.current &&
     clock.currentTimeMillisUnsafe() < expiresAt
 
+  /** Takes note of how long it was waited for a connection, and whether there was none. */
+  const noted = <A, E, R>(
+    wait: (onLease: () => void) => Effect.Effect<A, E | SqlError.SqlError, R>,
+  ) =>
+    Effect.suspend(() => {
+      if (isFree(pool)) {
+        metrics.waitedNone()
+        return wait(nothing)
+      }
+      const began = performance.now()
+      let isWaiting = true
+      const onLease = () => {
+        isWaiting = false
+        metrics.waited((performance.now() - began) / 1000)
+      }
+      return wait(onLease).pipe(
+        Effect.onExit((exit) => {
+          if (!isWaiting) return Effect.void
+          onLease()
+          const error = Exit.findErrorOption(exit)
+          return Option.isSome(error) && SqlError.isSqlError(error.value)
+            ? statementNotSent(error.value)
+            : Effect.void
+        }),
+      )
+    })
+
   const borrow: SqlConnection.Borrower = (use) =>
-    Pool.use(
-      pool,
-      (session) =>
-        isUsable(session)
+    noted((onLease) =>
+      Pool.use(pool, (session) => {
+        onLease()
+        return isUsable(session)
           ? use(session.watched)
-          : Effect.andThen(Pool.invalidate(pool, session), borrow(use)),
+          : Effect.andThen(invalidate(session), borrow(use))
+      })
     )
 
-  const acquire: Effect.Effect<Session, SqlError.SqlError, Scope.Scope> = Effect.flatMap(
-    Pool.get(pool),
-    (session) =>
-      isUsable(session)
+  const acquire: Effect.Effect<Session, SqlError.SqlError, Scope.Scope> = noted((onLease) =>
+    Effect.flatMap(Pool.get(pool), (session) => {
+      onLease()
+      return isUsable(session)
         ? Effect.succeed(session)
-        : Effect.andThen(Pool.invalidate(pool, session), acquire),
+        : Effect.andThen(invalidate(session), acquire)
+    })
   )
 
-  const reserve = Effect.flatMap(acquire, (session) =>
-    Effect.map(
-      session.watched.connection.pin,
-      (pinned) => ({
+  const reserve = Effect.flatMap(
+    acquire,
+    (session) =>
+      Effect.map(session.watched.connection.pin, (pinned) => ({
         pinned,
-        watched: new WatchedConnection(
-          pinned,
-          (error) => incidents.statementFailed(error, Pool.invalidate(pool, session), false),
-        ),
-      }),
-    ))
+        watched: new WatchedConnection(pinned, {
+          succeeded: statementSucceeded,
+          failed: (error) => statementFailed(error, invalidate(session), false),
+        }),
+      })),
+  )
 
   return { borrow, acquire: Effect.map(acquire, ({ watched }) => watched), reserve }
 })

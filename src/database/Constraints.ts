@@ -4,7 +4,7 @@
  * Never by the message text, which is translated, nor by the detail, which holds the failing row.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-import { Data, Duration, Effect, Predicate, Schedule, Schema, SchemaIssue } from "effect"
+import { Data, Duration, Effect, Metric, Predicate, Schema, SchemaIssue } from "effect"
 import { SqlError } from "effect/sql"
 import { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { TokenHashTaken } from "../domain/RefreshToken.ts"
@@ -84,6 +84,36 @@ const lost = [...conflicts, "55P03"]
 const isConflict = (error: unknown): boolean =>
   SqlError.isSqlError(error) && conflicts.includes(codeOf(error) ?? "")
 
+const retries = Metric.counter("database_retries_total", {
+  description: "Repetitions of statements and transactions that had failed",
+  incremental: true,
+})
+
+const retriesFor = {
+  "connection-lost": Metric.withAttributes(retries, { reason: "connection-lost" }),
+  "deadlock": Metric.withAttributes(retries, { reason: "deadlock" }),
+  "lock-timeout": Metric.withAttributes(retries, { reason: "lock-timeout" }),
+  "serialization": Metric.withAttributes(retries, { reason: "serialization" }),
+  "stale-plan": Metric.withAttributes(retries, { reason: "stale-plan" }),
+}
+
+/** Counts that something is done once more. */
+export const countRetry = (reason: keyof typeof retriesFor): Effect.Effect<void> =>
+  Metric.update(retriesFor[reason], 1)
+
+const retryReasons: Readonly<Record<string, keyof typeof retriesFor>> = {
+  "40001": "serialization",
+  "40P01": "deadlock",
+  "0A000": "stale-plan",
+}
+
+const retryReasonOf = (error: unknown) =>
+  SqlError.isSqlError(error) && retryReasons[codeOf(error) ?? ""] || "connection-lost"
+
+/** Milliseconds before a repetition, of which there were so many before. */
+const pauseBefore = (before: number) =>
+  before === 0 ? 5 + 10 * Math.random() : 10 * 2 ** before * (0.8 + 0.4 * Math.random())
+
 /**
  * Runs an effect again while it fails so, after a short and jittered wait each time. Built only when it
  * has failed: nearly all statements succeed, and a schedule for each of them would cost more than that.
@@ -91,13 +121,15 @@ const isConflict = (error: unknown): boolean =>
 const again = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   { when, times }: { readonly when: (error: unknown) => boolean; readonly times: number },
+  before = 0,
 ): Effect.Effect<A, E, R> =>
-  Effect.catchIf(effect, when, () =>
-    Effect.retry(effect, {
-      while: when,
-      times: times - 1,
-      schedule: Schedule.exponential("20 millis").pipe(Schedule.jittered),
-    }).pipe(Effect.delay(Duration.millis(5 + 10 * Math.random()))))
+  before === times
+    ? effect
+    : Effect.catchIf(effect, when, (error) =>
+      countRetry(retryReasonOf(error)).pipe(
+        Effect.delay(Duration.millis(pauseBefore(before))),
+        Effect.andThen(again(effect, { when, times }, before + 1)),
+      ))
 
 /**
  * Runs a whole transaction, or a statement that is its own, up to four times while it is given up in

@@ -54,10 +54,14 @@ const bulkheadOf = (
   }: DatabaseOptions,
 ) => Bulkhead.make(maxConnections ?? poolSize, Duration.min(lockTimeout, statementTimeout))
 
+/** What the connections of a pool are for, as metrics call it. */
+export type PoolName = "requests" | "clean-ups" | "readiness"
+
 /** Where pools of connections to one database come from. */
 export class ConnectionSource extends Context.Service<ConnectionSource, {
   /** A client on a pool of at most so many connections, opened when they are needed. */
   readonly makeClient: (
+    name: PoolName,
     maxConnections: number,
   ) => Effect.Effect<PgClient.PgClient, never, Scope.Scope | Reactivity.Reactivity>
   /**
@@ -108,9 +112,10 @@ export const layer = (
       orUnreachable,
       Effect.withSpan("Database.connect"),
     )
-    const incidents = Incidents.make()
-    const makeClient = (maxConnections: number) =>
+    const incidents = yield* Incidents.make
+    const makeClient = (name: PoolName, maxConnections: number) =>
       ConnectionPool.make({
+        name,
         servers: { open },
         config,
         maxConnections,
@@ -118,7 +123,7 @@ export const layer = (
         maxAge: options.maxAge ?? Duration.minutes(30),
         incidents,
       })
-    const client = yield* makeClient(options.maxConnections ?? poolSize)
+    const client = yield* makeClient("requests", options.maxConnections ?? poolSize)
     return Context.make(PgClient.PgClient, client).pipe(
       Context.add(SqlClient.SqlClient, client),
       Context.add(Bulkhead.Bulkhead, bulkheadOf(options)),
@@ -136,6 +141,7 @@ export const layer = (
  * connections of the first. They are opened when they are needed and closed after a minute without use.
  */
 export const layerSecondPool = (
+  name: Exclude<PoolName, "requests">,
   maxConnections: number,
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, never, ConnectionSource> =>
-  PgClient.layerFrom(ConnectionSource.use(({ makeClient }) => makeClient(maxConnections)))
+  PgClient.layerFrom(ConnectionSource.use(({ makeClient }) => makeClient(name, maxConnections)))

@@ -10,6 +10,7 @@ import { Context, Duration, Effect } from "effect"
 import type { SqlClient } from "effect/sql"
 import { DatabaseUnavailable } from "../domain/DatabaseUnavailable.ts"
 import { Bulkhead } from "./Bulkhead.ts"
+import { countRetry } from "./Constraints.ts"
 import { whenInTransaction } from "./transactions.ts"
 
 /** How long a first try waits for a lock: it may hold up other calls, and a connection. */
@@ -95,9 +96,10 @@ const inTurns =
     Effect.suspend(() => {
       // Whoever gets the permit too late takes no connection.
       const left = end - performance.now()
-      return left <= 0
-        ? Effect.fail(last)
-        : withLockTimeout(Duration.clamp(Duration.millis(left), limits))(write)
+      return left <= 0 ? Effect.fail(last) : Effect.andThen(
+        countRetry("lock-timeout"),
+        withLockTimeout(Duration.clamp(Duration.millis(left), limits))(write),
+      )
     }).pipe(
       bulkhead.lockWaits.withPermit(key),
       Effect.catchIf(

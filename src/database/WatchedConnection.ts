@@ -5,31 +5,41 @@ import type { PgConnection } from "@effect/sql-pg"
 import { type Cause, Effect, Stream } from "effect"
 import type { SqlConnection, SqlError } from "effect/sql"
 
-export type OnError = (error: SqlError.SqlError) => Effect.Effect<void>
+/** Who is told what becomes of statements. */
+export interface Watcher {
+  /** Nothing is to be done, mostly. */
+  readonly succeeded: () => Effect.Effect<void> | undefined
+  readonly failed: (error: SqlError.SqlError) => Effect.Effect<void>
+}
 
 type Transform =
   | (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>)
   | undefined
 
-const rowsOf = ({ rows }: PgConnection.Result) => Effect.succeed(rows)
+const rowsOf = ({ rows }: PgConnection.Result) => rows
+
+/** What is done when a statement has ended; made once, since nearly all that the service does is these. */
+const makeWatch = <A, B>({ succeeded, failed }: Watcher, pick: (result: A) => B) => ({
+  onSuccess: (result: A) => {
+    const news = succeeded()
+    return news === undefined ? Effect.succeed(pick(result)) : Effect.as(news, pick(result))
+  },
+  onFailure: (cause: Cause.Cause<SqlError.SqlError>) =>
+    Effect.tapError(Effect.failCause(cause), failed),
+})
 
 export class WatchedConnection implements SqlConnection.Connection {
-  /** Made once: nearly all statements of the service go through these. */
-  private readonly rows: {
-    readonly onSuccess: typeof rowsOf
-    readonly onFailure: (
-      cause: Cause.Cause<SqlError.SqlError>,
-    ) => Effect.Effect<never, SqlError.SqlError>
-  }
+  private readonly rows
+  private readonly results
+  private readonly values
 
   constructor(
     readonly connection: PgConnection.PgConnection,
-    readonly onError: OnError,
+    private readonly watcher: Watcher,
   ) {
-    this.rows = {
-      onSuccess: rowsOf,
-      onFailure: (cause) => Effect.tapError(Effect.failCause(cause), onError),
-    }
+    this.rows = makeWatch(watcher, rowsOf)
+    this.results = makeWatch(watcher, (result: PgConnection.Result) => result)
+    this.values = makeWatch(watcher, (rows: ReadonlyArray<ReadonlyArray<unknown>>) => rows)
   }
 
   execute(sql: string, params: ReadonlyArray<unknown>, transform: Transform) {
@@ -41,19 +51,19 @@ export class WatchedConnection implements SqlConnection.Connection {
   }
 
   executeRaw(sql: string, params: ReadonlyArray<unknown>) {
-    return Effect.tapError(this.connection.query(sql, params), this.onError)
+    return Effect.matchCauseEffect(this.connection.query(sql, params), this.results)
   }
 
   executeValues(sql: string, params: ReadonlyArray<unknown>) {
-    return Effect.tapError(this.connection.queryValues(sql, params), this.onError)
+    return Effect.matchCauseEffect(this.connection.queryValues(sql, params), this.values)
   }
 
   executeValuesUnprepared(sql: string, params: ReadonlyArray<unknown>) {
-    return Effect.tapError(this.connection.queryValues(sql, params, false), this.onError)
+    return Effect.matchCauseEffect(this.connection.queryValues(sql, params, false), this.values)
   }
 
   executeStream(sql: string, params: ReadonlyArray<unknown>, transform: Transform) {
-    const rows = Stream.tapError(this.connection.stream(sql, params), this.onError)
+    const rows = Stream.tapError(this.connection.stream(sql, params), this.watcher.failed)
     return transform === undefined ? rows : Stream.map(rows, (row) => transform([row])[0])
   }
 

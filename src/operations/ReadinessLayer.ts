@@ -64,5 +64,7 @@ export const ReadinessLayer = Layer.unwrap(
   }),
 ).pipe(
   Layer.provide(Layer.fresh(Migrator.layer)),
-  Layer.provide(closingWithin("The connection that readiness is asked on", layerSecondPool(1))),
+  Layer.provide(
+    closingWithin("The connection that readiness is asked on", layerSecondPool("readiness", 1)),
+  ),
 )

@@ -131,7 +131,10 @@ describe("Database", () => {
           }`
         ).pipe(Effect.provide(server))
       yield* allowConnections(false)
-      const beside = yield* Effect.provideContext(Layer.build(Database.layerSecondPool(1)), pool)
+      const beside = yield* Effect.provideContext(
+        Layer.build(Database.layerSecondPool("readiness", 1)),
+        pool,
+      )
       yield* Effect.flip(Effect.provideContext(settings, beside))
 
       yield* allowConnections(true)

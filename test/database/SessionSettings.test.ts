@@ -63,7 +63,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a session", (it) => {
         const names = Object.keys(pinnedSettings)
         assert.deepStrictEqual(yield* settings(names), pinnedSettings)
         assert.deepStrictEqual(
-          yield* Effect.provide(settings(names), Database.layerSecondPool(1)),
+          yield* Effect.provide(settings(names), Database.layerSecondPool("readiness", 1)),
           pinnedSettings,
         )
       }).pipe(Effect.provide(Database.layer({ connection })))
@@ -184,7 +184,10 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a session", (it) => {
           const found = { synchronous_commit: expected }
           assert.deepStrictEqual(yield* settings(["synchronous_commit"]), found)
           assert.deepStrictEqual(
-            yield* Effect.provide(settings(["synchronous_commit"]), Database.layerSecondPool(1)),
+            yield* Effect.provide(
+              settings(["synchronous_commit"]),
+              Database.layerSecondPool("readiness", 1),
+            ),
             found,
           )
           const { warnings } = yield* Database.ConnectionSource
@@ -202,7 +205,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a session", (it) => {
       const server = yield* serverConnection
       const lines = yield* LogLines
       yield* Effect.gen(function* () {
-        const beside = yield* Layer.build(Database.layerSecondPool(1))
+        const beside = yield* Layer.build(Database.layerSecondPool("readiness", 1))
         const statement = SqlClient.SqlClient.use((sql) => sql`SELECT 1 AS one`).pipe(
           interpretErrors(),
           Effect.provideContext(beside),

@@ -120,7 +120,7 @@ layer(Layer.empty, { excludeTestServices: true })("requireUsable", (it) => {
           `REVOKE CONNECT ON DATABASE "${owner.database}" FROM PUBLIC`,
         )
         const error = yield* Effect.flip(requireUsable).pipe(
-          Effect.provide(Database.layerSecondPool(1)),
+          Effect.provide(Database.layerSecondPool("readiness", 1)),
         )
         assert(error._tag === "DatabaseUnusable")
         assert.strictEqual(error.reason, "database-unreachable")

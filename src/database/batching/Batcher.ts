@@ -1,7 +1,7 @@
 /**
  * Calls that arrive while a statement is under way, as one statement together; `schedule` says when.
  */
-import { Context, Effect, Exit, Fiber, Option, References, Tracer } from "effect"
+import { Context, Effect, Exit, Fiber, Metric, Option, References, Tracer } from "effect"
 import type { SqlClient } from "effect/sql"
 import { traced, tracerOfCalls } from "../traced.ts"
 import { whenInTransaction } from "../transactions.ts"
@@ -57,6 +57,11 @@ export const Load = Context.Reference("latchkey/database/batching/Load", {
   defaultValue: () => ({ calls: 0 }),
 })
 
+const sizes = Metric.histogram("database_batch_size", {
+  description: "Calls that were one statement together, or one alone",
+  boundaries: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
+})
+
 const arrived: Event = { _tag: "Arrived" }
 const timerFired: Event = { _tag: "TimerFired" }
 const withdrawn: Event = { _tag: "Withdrawn" }
@@ -79,6 +84,8 @@ class Queue<Call, Row, A, E> {
   private entries: Array<Waiting<Call, A, E>> = []
   private timer: ReturnType<typeof setTimeout> | undefined
 
+  private readonly sizes: Metric.Histogram<number>
+
   private readonly sendBatch: (
     calls: ReadonlyArray<Call>,
     spans: ReadonlyArray<Tracer.AnySpan>,
@@ -88,8 +95,10 @@ class Queue<Call, Row, A, E> {
     private readonly options: BatcherOptions<Call, Row, A, E>,
     private readonly runFork: <B, F>(effect: Effect.Effect<B, F>) => Fiber.Fiber<B, F>,
     private readonly load: { calls: number },
+    private readonly context: Context.Context<never>,
   ) {
     const { name, reads, batch } = options
+    this.sizes = Metric.withAttributes(sizes, { operation: name })
     this.sendBatch = traced(
       `${name}.batch`,
       (calls, spans) => {
@@ -117,6 +126,7 @@ class Queue<Call, Row, A, E> {
     // Counted in and out whatever happens: a call left in the count would make others wait for good.
     return Effect.uninterruptibleMask((restore) => {
       this.load.calls++
+      this.sizes.updateUnsafe(1, this.context)
       this.happen(arrived)
       const statement = this.state.sent
       return Effect.ensuring(
@@ -162,6 +172,7 @@ class Queue<Call, Row, A, E> {
     for (const entry of entries) entry.sent = sent
     // What has come meanwhile is sent before answers are given, so that PostgreSQL works beside that.
     const onEnd = () => this.end(statement, size)
+    this.sizes.updateUnsafe(size, this.context)
     sent.fiber = size === 1
       ? this.runFork(this.answerOne(first, onEnd))
       : this.runFork(this.answerEach(entries, onEnd))
@@ -228,12 +239,13 @@ class Queue<Call, Row, A, E> {
 export const make = Effect.fnUntraced(function* <Call, Row, A, E>(
   options: BatcherOptions<Call, Row, A, E>,
 ) {
+  const context = yield* Effect.context()
   const runFork = Effect.runForkWith(Context.add(
-    yield* Effect.context(),
+    context,
     Tracer.Tracer,
     tracerOfCalls(yield* Effect.tracer),
   ))
-  const queue = new Queue(options, runFork, yield* Load)
+  const queue = new Queue(options, runFork, yield* Load, context)
   const isTraced = yield* References.TracerEnabled
   const wait = (call: Call) =>
     isTraced
