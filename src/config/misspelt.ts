@@ -36,11 +36,8 @@ export const distance = (left: string, right: string): number => {
 /** Of short names many others are near: HOME is to HOST as far as two slips. */
 const slipsOf = (name: string) => name.length < 8 ? 1 : 2
 
-/**
- * What other programs put before or after names of theirs, as people do here: `LATCHKEY_PORT`, and
- * `PORT_FILE` where no file may hold the value.
- */
-const bare = (name: string) => name.replace(/^(?:LATCHKEY|APP|SERVICE)_/, "").replace(/_FILE$/, "")
+/** As people name them, `LATCHKEY_PORT`, and `PORT_FILE` where no file may hold the value. */
+const bare = (name: string) => name.replace(/^LATCHKEY_/, "").replace(/_FILE$/, "")
 
 /** Kubernetes tells containers about a Service named `latchkey`: `LATCHKEY_PORT=tcp://10.0.0.1:8080`. */
 const isOfKubernetes = (value: string) => /^(?:tcp|udp|sctp):\/\//.test(value)

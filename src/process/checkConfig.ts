@@ -13,7 +13,7 @@ import type { Explained } from "./reportFailure.ts"
 
 /** What a program needs besides variables that can be used, each by itself. */
 export interface Requirement {
-  /** The variables that it looks at, by the names of their settings. */
+  /** Fails with a sentence where it is not met; what is wrong with a variable itself is told anyway. */
   readonly check: Effect.Effect<unknown, Explained, FileSystem.FileSystem>
 }
 
