@@ -1,8 +1,8 @@
 /**
- * What collectors cost that are away, slow or silent: `deno task bench:collectors`.
+ * `deno task bench:collectors [REQUESTS [NAME]]`: what collectors cost that are slow or silent.
  *
- * The service answers 40,000 look-ups with each of them, all traced, and its memory is looked at before
- * and after, and once more when the log of it has been quiet for a while.
+ * The service answers 40,000 look-ups with each of them, or with the one of that name, all traced. Its
+ * memory is looked at before and meanwhile, and once more after a pause.
  */
 import { createServer } from "node:http"
 import { Console, Effect, Layer } from "effect"
@@ -12,7 +12,8 @@ import { residentMemory } from "../processTree.ts"
 import { table } from "../report.ts"
 import { Bench, load, requestOf } from "./Bench.ts"
 
-const requests = 40_000
+const requests = Number(Deno.args[0] ?? 40_000)
+const chosen = Deno.args[1]
 const connections = 64
 
 /** The service's own words for what it has dropped, by `signal`. */
@@ -96,8 +97,10 @@ const benchOf = (behaviour: Behaviour | undefined) =>
   )
 
 const program = Effect.gen(function* () {
+  const all = Object.entries(collectors)
+  const measured = chosen === undefined ? all : all.filter(([name]) => name === chosen)
   const rows = yield* Effect.forEach(
-    Object.entries(collectors),
+    measured,
     ([name, behaviour]) =>
       measure(name).pipe(Effect.provide(Layer.unwrap(benchOf(behaviour))), Effect.scoped),
   )
