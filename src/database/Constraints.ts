@@ -101,6 +101,13 @@ const retriesFor = {
 export const countRetry = (reason: keyof typeof retriesFor): Effect.Effect<void> =>
   Metric.update(retriesFor[reason], 1)
 
+/** Has every reason begin at 0, so that a rate can be had from the first on. */
+export const countNoRetry: Effect.Effect<void> = Effect.forEach(
+  Object.values(retriesFor),
+  (counter) => Metric.update(counter, 0),
+  { discard: true },
+)
+
 const retryReasons: Readonly<Record<string, keyof typeof retriesFor>> = {
   "40001": "serialization",
   "40P01": "deadlock",

@@ -4,7 +4,7 @@
  */
 import { Context, Effect, Metric } from "effect"
 import type { SqlError } from "effect/sql"
-import { codeOf } from "./Constraints.ts"
+import { codeOf, countNoRetry } from "./Constraints.ts"
 import { diagnose } from "./DatabaseUnreachable.ts"
 
 const connections = Metric.gauge("database_connections", {
@@ -149,6 +149,12 @@ const classOf = (error: SqlError.SqlError) => {
   return error.reason._tag === "ConnectionError" ? "network" : "other"
 }
 
+/**
+ * Those that are to be expected, each counted from 0 so that a rate can be had from the first on: of
+ * connections, constraints, rollbacks, rights, resources, locks and shutdowns.
+ */
+const classes = ["08", "23", "40", "42", "53", "55", "57", "network", "other"]
+
 export interface StatementMetrics {
   readonly succeeded: () => void
   readonly failed: (error: SqlError.SqlError) => void
@@ -167,6 +173,8 @@ export const makeStatementMetrics = Effect.gen(function* () {
     statements,
     (sqlstate_class) => ({ outcome: "error", sqlstate_class }),
   )
+  for (const known of classes) failedWith(known).updateUnsafe(0, context)
+  yield* countNoRetry
   const metrics: StatementMetrics = {
     succeeded: () => {
       succeeded++

@@ -12,7 +12,10 @@ export interface Unready {
   readonly message: string
 }
 
-const stopped: Unready = { reason: "stopping", message: "The service is stopping." }
+/** The reason of a service that has been told to stop. */
+export const stopping = "stopping"
+
+const stopped: Unready = { reason: stopping, message: "The service is stopping." }
 
 const silent: Unready = {
   reason: "database-unreachable",
@@ -34,11 +37,11 @@ export class Readiness extends Context.Service<Readiness, {
       Readiness,
       Effect.gen(function* () {
         const scope = yield* Effect.scope
-        const stopping = yield* Ref.make(false)
+        const isStopping = yield* Ref.make(false)
         const last = yield* Ref.make<string | null>(null)
         const note = Effect.fnUntraced(function* (unready: Unready | null) {
           // What a stop does to the database is no news.
-          if (yield* Ref.get(stopping)) return
+          if (yield* Ref.get(isStopping)) return
           const before = yield* Ref.getAndSet(last, unready?.reason ?? null)
           if (unready === null) {
             if (before !== null) yield* Effect.logInfo("Ready again")
@@ -70,10 +73,10 @@ export class Readiness extends Context.Service<Readiness, {
         })
         return Readiness.of({
           check: Effect.flatMap(
-            Ref.get(stopping),
+            Ref.get(isStopping),
             (isStopping) => isStopping ? Effect.fail(stopped) : shared,
           ),
-          stop: Ref.set(stopping, true),
+          stop: Ref.set(isStopping, true),
         })
       }),
     )

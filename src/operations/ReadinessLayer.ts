@@ -7,7 +7,7 @@ import { closingWithin } from "../background/closingWithin.ts"
 import { ConnectionSource, layerSecondPool } from "../database/Database.ts"
 import { DatabaseUnusable, requireUsable } from "../database/requireUsable.ts"
 import { Migrator } from "../migrator/Migrator.ts"
-import { Readiness, type Unready } from "./Readiness.ts"
+import { Readiness, stopping, type Unready } from "./Readiness.ts"
 
 const migrationReasons = {
   DatabaseAhead: "database-ahead",
@@ -15,6 +15,15 @@ const migrationReasons = {
   MigrationsTampered: "migrations-differ",
   MigrationsUnavailable: "database-unreachable",
 } as const
+
+/** The names of all reasons why the service may not be ready. */
+export const reasons: ReadonlyArray<string> = [
+  ...new Set([
+    ...DatabaseUnusable.fields.reason.literals,
+    ...Object.values(migrationReasons),
+    stopping,
+  ]),
+].sort()
 
 /** Fails with the first thing that keeps the service from its work. */
 export const requireReady = Effect.gen(function* () {

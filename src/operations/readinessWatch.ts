@@ -5,6 +5,7 @@
 import { Duration, Effect, Layer, Metric, Schedule } from "effect"
 import { runPeriodically } from "../background/runPeriodically.ts"
 import { Readiness } from "./Readiness.ts"
+import { reasons } from "./ReadinessLayer.ts"
 
 const ready = Metric.gauge("ready", {
   description: "Whether the service was ready when it last looked: 1 or 0",
@@ -19,11 +20,9 @@ const interval = "5 seconds"
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const { check } = yield* Readiness
-    const seen = new Set<string>()
     const note = Effect.fnUntraced(function* (reason: string | undefined) {
-      if (reason !== undefined) seen.add(reason)
       yield* Metric.update(ready, reason === undefined ? 1 : 0)
-      for (const one of seen) {
+      for (const one of reasons) {
         const gauge = Metric.withAttributes(notReady, { reason: one })
         yield* Metric.update(gauge, one === reason ? 1 : 0)
       }

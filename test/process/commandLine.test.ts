@@ -45,7 +45,8 @@ layer(NodeServices.layer, { excludeTestServices: true })("the command line", (it
         PORT: "8080",
         DATABASE_URL: "postgres://u:hunter2@nowhere.invalid/d",
         API_KEYS_FILE: `${directory}/keys`,
-        OTEL_EXPORTER_OTLP_ENDPOINT: "http://tracer:hunter2@localhost:4318/",
+        OTEL_EXPORTER_OTLP_ENDPOINT: "http://localhost:4318/",
+        OTEL_EXPORTER_OTLP_HEADERS: "authorization=hunter2",
         DATABASE_POLSIZE: "20",
       })
       assert.strictEqual(code, 0, output)
@@ -55,7 +56,8 @@ layer(NodeServices.layer, { excludeTestServices: true })("the command line", (it
         "  HOST = 0.0.0.0",
         "  DATABASE_URL is set",
         `  API_KEYS_FILE = ${directory}/keys`,
-        "  OTEL_EXPORTER_OTLP_ENDPOINT = http://***@localhost:4318/",
+        "  OTEL_EXPORTER_OTLP_ENDPOINT = http://localhost:4318/",
+        "  OTEL_EXPORTER_OTLP_HEADERS is set",
         "Warning: DATABASE_POLSIZE is set, but is no variable of latchkey; DATABASE_POOL_SIZE is.",
       ])
     }))

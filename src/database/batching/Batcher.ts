@@ -99,6 +99,8 @@ class Queue<Call, Row, A, E> {
   ) {
     const { name, reads, batch } = options
     this.sizes = Metric.withAttributes(sizes, { operation: name })
+    // Looked at, it is there before its first batch.
+    this.sizes.valueUnsafe(context)
     this.sendBatch = traced(
       `${name}.batch`,
       (calls, spans) => {
