@@ -134,10 +134,10 @@ const rotations = (count: number) =>
 layer(TestDatabase.layer, { excludeTestServices: true })("the files of a request", (it) => {
   it.effect.each(
     [
-      ["POST /v1/users on the fast path", signUps(), 36],
+      ["POST /v1/users on the fast path", signUps(), 40],
       // A body of unknown length is left to the router.
-      ["POST /v1/users on the router's path", signUps({ "transfer-encoding": "chunked" }), 40],
-      ["rotations that meet", rotations, 40],
+      ["POST /v1/users on the router's path", signUps({ "transfer-encoding": "chunked" }), 45],
+      ["rotations that meet", rotations, 44],
     ] as const,
   )("%s", ([name, use, most]) =>
     Effect.gen(function* () {

@@ -5,7 +5,7 @@ import { Schema } from "effect"
 import { OnReuse } from "../domain/RefreshToken.ts"
 import { apiKeysProblem } from "./apiKeysProblem.ts"
 import * as Schemas from "./ConfigSchemas.ts"
-import { type Description, optional, variable } from "./ConfigVariable.ts"
+import { optional, type Variable, variable } from "./ConfigVariable.ts"
 import * as Telemetry from "./telemetry/variables.ts"
 
 const aDuration = "a time with its unit, such as 10s, 500ms or 2 minutes, up to 24 days"
@@ -216,7 +216,7 @@ export const definitions = {
 }
 
 /** All variables, for the documentation, and for whoever must know which ones the service reads. */
-export const variables: ReadonlyArray<Description> = [
-  ...Object.values(definitions),
+export const variables: ReadonlyArray<Variable<unknown>> = [
+  ...Object.values<Variable<unknown>>(definitions),
   ...Telemetry.variables,
 ]

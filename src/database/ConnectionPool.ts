@@ -118,7 +118,7 @@ const makePool = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
   const metrics = yield* makePoolMetrics(name, maxConnections, () => stateOf(pool))
 
   const isUsable = ({ link, generation, expiresAt }: Session) =>
-    link.isUsable && generation === generations.current &&
+    !link.isCancelled && link.socket?.destroyed === false && generation === generations.current &&
     clock.currentTimeMillisUnsafe() < expiresAt
 
   /** Takes note of how long it was waited for a connection, and whether there was none. */
@@ -127,7 +127,7 @@ const makePool = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
   ) =>
     Effect.suspend(() => {
       if (isFree(pool)) {
-        metrics.waitedNone()
+        metrics.immediate++
         return wait(nothing)
       }
       const began = performance.now()

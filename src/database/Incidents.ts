@@ -58,8 +58,8 @@ export const make = Effect.gen(function* () {
   const incidents: Incidents = {
     generations,
     statementSucceeded: () => {
-      statements.succeeded()
-      return outages.isOngoing ? outages.succeeded : undefined
+      statements.succeeded++
+      return outages.ongoing === undefined ? undefined : outages.succeeded
     },
     statementFailed: (error, leave, isAlone) =>
       Effect.andThen(failed(error), react(error, leave, isAlone)),

@@ -52,15 +52,11 @@ const inWords = (statements: number) =>
   statements === 1 ? "1 statement" : `${statements} statements`
 
 export class Outages {
-  private ongoing: Outage | undefined
+  /** A success is news while there is one. A field, since every statement looks at it. */
+  ongoing: Outage | undefined
   private last: { readonly outage: Outage; readonly endedAt: number } | undefined
 
   constructor(private readonly clock: Clock.Clock) {}
-
-  /** Whether a success is news. */
-  get isOngoing() {
-    return this.ongoing !== undefined
-  }
 
   /** A statement has failed, or could not be sent for want of a connection. */
   failed(error: SqlError.SqlError): Effect.Effect<void> {

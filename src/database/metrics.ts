@@ -69,8 +69,8 @@ export interface PoolState {
 }
 
 export interface PoolMetrics {
-  /** Somebody got a connection at once. */
-  readonly waitedNone: () => void
+  /** How often somebody got a connection at once. */
+  immediate: number
   /** Somebody waited for a connection, perhaps in vain. */
   readonly waited: (seconds: number) => void
   readonly opened: () => void
@@ -114,9 +114,9 @@ export const makePoolMetrics = Effect.fnUntraced(function* (
 
   // Those that took no time are only counted, and in every bucket.
   const own = Context.make(Metric.MetricRegistry, new Map())
-  let immediate = 0
   yield* register(context, labelled(waits), () => {
     const { buckets, count, min, max, sum } = waits.valueUnsafe(own)
+    const { immediate } = metrics
     return {
       buckets: buckets.map(([boundary, count]): [number, number] => [boundary, count + immediate]),
       count: count + immediate,
@@ -132,9 +132,7 @@ export const makePoolMetrics = Effect.fnUntraced(function* (
   openedHere.updateUnsafe(0, context)
   for (const reason of Object.values(reasons)) failuresFor(reason).updateUnsafe(0, context)
   const metrics: PoolMetrics = {
-    waitedNone: () => {
-      immediate++
-    },
+    immediate: 0,
     waited: (seconds) => waits.updateUnsafe(seconds, own),
     opened: () => openedHere.updateUnsafe(1, context),
     failed: (error) => failuresFor(reasons[diagnose(error)[0]]).updateUnsafe(1, context),
@@ -156,18 +154,18 @@ const classOf = (error: SqlError.SqlError) => {
 const classes = ["08", "23", "40", "42", "53", "55", "57", "network", "other"]
 
 export interface StatementMetrics {
-  readonly succeeded: () => void
+  /** How many have succeeded. */
+  succeeded: number
   readonly failed: (error: SqlError.SqlError) => void
 }
 
 /** The metrics of all statements of one database, until the scope closes. */
 export const makeStatementMetrics = Effect.gen(function* () {
   const context = yield* Effect.context()
-  let succeeded = 0
   yield* register(
     context,
     Metric.withAttributes(statements, { outcome: "ok" }),
-    () => ({ count: succeeded, incremental: true }),
+    () => ({ count: metrics.succeeded, incremental: true }),
   )
   const failedWith = byLabel(
     statements,
@@ -176,9 +174,7 @@ export const makeStatementMetrics = Effect.gen(function* () {
   for (const known of classes) failedWith(known).updateUnsafe(0, context)
   yield* countNoRetry
   const metrics: StatementMetrics = {
-    succeeded: () => {
-      succeeded++
-    },
+    succeeded: 0,
     failed: (error) => failedWith(classOf(error)).updateUnsafe(1, context),
   }
   return metrics

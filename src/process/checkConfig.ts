@@ -3,7 +3,7 @@
  * without a connection, and what it would start with.
  */
 import { Array, Console, Effect, FileSystem, Option, Redacted, Result } from "effect"
-import { definitions } from "../config/Config.ts"
+import { variables } from "../config/Config.ts"
 import { ConfigInvalid } from "../config/ConfigInvalid.ts"
 import { namesOf, read, type Variable } from "../config/ConfigVariable.ts"
 import { misspelt } from "../config/misspelt.ts"
@@ -52,7 +52,7 @@ const differing = Effect.fnUntraced(function* (
 
 const named = (): Readonly<Record<string, string>> =>
   Object.fromEntries(
-    Object.values(definitions).flatMap(namesOf).flatMap((name) => {
+    variables.flatMap(namesOf).flatMap((name) => {
       const text = Deno.env.get(name)
       return text === undefined ? [] : [[name, text]]
     }),
@@ -91,10 +91,7 @@ export const checkConfig = Effect.fnUntraced(function* (requirements: ReadonlyAr
     return yield* new ConfigInvalid({ problems: [first, ...others] })
   }
   const names = named()
-  const differences = yield* Effect.forEach(
-    Object.values<Variable<unknown>>(definitions),
-    (variable) => differing(variable, names),
-  )
+  const differences = yield* Effect.forEach(variables, (variable) => differing(variable, names))
   const lines = differences.flat()
   const warnings = [...yield* warningsOf(loaded.success), ...yield* misspeltHere]
   yield* Effect.forEach(

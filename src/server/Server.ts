@@ -16,7 +16,7 @@ import { ApiKeys } from "../operations/ApiKeys.ts"
 import { InFlight } from "../operations/InFlight.ts"
 import { patchConnectionList } from "../runtime/denoConnectionList.ts"
 import { keepAccepting } from "../runtime/keepAccepting.ts"
-import { type AccessLogMode, makeAccessLog } from "./accessLog.ts"
+import type { AccessLogMode } from "./accessLog.ts"
 import { dispatch } from "./dispatch.ts"
 import { Documentation } from "./docs/Documentation.ts"
 import { drain, makeCountdown } from "./drain.ts"
@@ -39,13 +39,13 @@ import { Connections } from "./listener/Connections.ts"
 import { listenFailed } from "./listener/ListenFailed.ts"
 import { answerMalformedRequests } from "./listener/malformedRequests.ts"
 import { limitResponseTime } from "./listener/responseTimeout.ts"
-import { makeRequestMetrics } from "./requestMetrics.ts"
-import { type Ended, RecordedRequest } from "./requestRecord.ts"
+import { makeObservers, type Observers } from "./observeRequests.ts"
+import { RecordedRequest } from "./requestRecord.ts"
 import { AdmissionLayer } from "./routed/AdmissionLayer.ts"
 import { AuthorizationLayer } from "./routed/AuthorizationLayer.ts"
 import { CommonProblemsLayer } from "./routed/CommonProblemsLayer.ts"
 import { ProblemResponses } from "./routed/ProblemResponses.ts"
-import { Propagators, spanOfRefusal, withoutPlatformSpans } from "./routed/requestSpan.ts"
+import { Propagators, withoutPlatformSpans } from "./routed/requestSpan.ts"
 import { makeRoutes, routerConfig, type Routes } from "./Routes.ts"
 
 export interface ServerOptions {
@@ -87,11 +87,6 @@ export interface ServerOptions {
 
 const connectionsGauge = Metric.gauge("http_connections", {
   description: "Connections of clients",
-})
-
-const connectionsRefused = Metric.counter("http_connections_refused_total", {
-  description: "Connections that were closed because there were as many as the service takes",
-  incremental: true,
 })
 
 const connectionsLimit = Metric.gauge("http_connections_limit", {
@@ -182,34 +177,6 @@ const makeRouter = Effect.gen(function* () {
   return yield* NodeHttpServer.makeHandler(routed, { scope })
 })
 
-/** Takes note of what becomes of requests: metrics, log, and spans where those are made. */
-const makeObservers = Effect.fnUntraced(function* ({ accessLog }: ServerOptions) {
-  const runFork = Effect.runForkWith(yield* Effect.context())
-  const isTraced = yield* References.TracerEnabled
-  const context = yield* Effect.context<never>()
-  const metrics = makeRequestMetrics(context)
-  connectionsRefused.updateUnsafe(0, context)
-  const log = yield* makeAccessLog(accessLog)
-  return {
-    onConnectionRefused: () => connectionsRefused.updateUnsafe(1, context),
-    onRefusal: (request: IncomingMessage, response: ServerResponse) => {
-      metrics.countRefused(response.statusCode)
-      if (isTraced) runFork(spanOfRefusal(request, response))
-    },
-    onMalformed: (ended: Ended) => {
-      metrics.countRefused(ended.status ?? 400)
-      metrics.observe(ended)
-      log(ended)
-    },
-    onEnd: (ended: Ended) => {
-      metrics.observe(ended)
-      log(ended)
-    },
-  }
-})
-
-type Observers = Effect.Success<ReturnType<typeof makeObservers>>
-
 /** What one listener answers, and how. */
 interface Listening {
   readonly routes: Routes
@@ -285,7 +252,7 @@ const serve = Effect.fnUntraced(function* (
   options: ServerOptions,
   timeToStop: Effect.Effect<Duration.Duration>,
 ) {
-  const observers = yield* makeObservers(options)
+  const observers = yield* makeObservers(options.accessLog)
   const isTraced = yield* References.TracerEnabled
   const router = yield* makeRouter
   yield* serveAdmin(options, timeToStop, { router, observers })

@@ -93,7 +93,7 @@ layer(NodeServices.layer)("permissions", (it) => {
         }),
         {
           net: "127.0.0.1:8080,a:1,[::1]:2,unix:/run/pg/.s.PGSQL.3",
-          read: "migrations,src,deno.json,/run/pg/.s.PGSQL.3",
+          read: `${ownFiles},/run/pg/.s.PGSQL.3`,
           write: "/run/pg/.s.PGSQL.3",
           problems: [],
         },

@@ -8,7 +8,7 @@
  */
 import { Option, Schema, SchemaTransformation } from "effect"
 import * as Schemas from "../ConfigSchemas.ts"
-import { type Description, optional, variable } from "../ConfigVariable.ts"
+import { optional, type Variable, variable } from "../ConfigVariable.ts"
 import { areHeaders, parseKeyValues } from "./keyValues.ts"
 
 /** What is exported; each kind has variables of its own. */
@@ -354,8 +354,8 @@ export const definitions = {
 }
 
 /** All of them, for the documentation, and for whoever must know which ones the service reads. */
-export const variables: ReadonlyArray<Description> = Object.values(definitions)
-  .flatMap((group): ReadonlyArray<Description> => Object.values(group))
+export const variables: ReadonlyArray<Variable<unknown>> = Object.values(definitions)
+  .flatMap((group): ReadonlyArray<Variable<unknown>> => Object.values(group))
 
 const insecure = "takes that from the scheme of the endpoint"
 const otlpOnly = "exports OTLP only"

@@ -9,8 +9,10 @@
 import type { Duplex } from "node:stream"
 
 export class Link {
-  private socket: Duplex | undefined
-  private isCancelled = false
+  /** That of the connection. No statement may be sent once it is closed. */
+  socket: Duplex | undefined
+  /** Whether a statement was to be cancelled: none may be sent any more. */
+  isCancelled = false
 
   constructor(private readonly connect: () => Duplex) {}
 
@@ -20,11 +22,6 @@ export class Link {
     if (this.socket === undefined) this.socket = opened
     else this.isCancelled = true
     return opened
-  }
-
-  /** Whether a statement may be sent: the socket is open, and nothing was cancelled. */
-  get isUsable() {
-    return !this.isCancelled && this.socket?.destroyed === false
   }
 
   /** Calls back when the socket is closed, by whomever; gives what takes that back. */

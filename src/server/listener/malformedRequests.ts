@@ -27,14 +27,14 @@ const noTunnel = problemResponse(new Problem.NotFound({}))
 export const answerMalformedRequests = (
   server: Server,
   connections: Connections,
-  onEnd: (ended: Ended) => void,
+  onMalformed: (ended: Ended, status: number) => void,
 ) => {
   const answer = (socket: Socket, answer: Answer) => {
     const record = malformedRecord()
     const headers = { "x-request-id": record.id, "cache-control": "no-store" }
     const isOfRequest = connections.endWith(socket, answer, headers)
     // Otherwise that request ends with it.
-    if (!isOfRequest) onEnd({ record, status: answer.status, socket })
+    if (!isOfRequest) onMalformed({ record, status: answer.status, socket }, answer.status)
   }
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (!(socket instanceof Socket) || !socket.writable || error.code === "ECONNRESET") {

@@ -75,7 +75,7 @@ describe("exported telemetry", () => {
           [
             "POST /v1/users 201 0",
             "GET /v1/users/{id} 200 0",
-            "GET /v1/users/by-email/:email 404 0",
+            "GET /v1/users/by-email/{email} 404 0",
             "PATCH /v1/users/{id} 404 0",
             "GET /v1/users/{id} 401 0",
             "GET 404 0",
