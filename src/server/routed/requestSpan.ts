@@ -69,7 +69,14 @@ const optionsOf = (
 }
 
 /** Says how a request was answered. Its span has failed where the service has, not where the client has. */
-const tellAnswer = (span: Tracer.Span, response: ServerResponse, status: number) => {
+const tellAnswer = (
+  span: Tracer.Span,
+  route: Route | undefined,
+  response: ServerResponse,
+  status: number,
+) => {
+  // The router has put its own spelling of it there.
+  if (route !== undefined) span.attribute("http.route", route.template)
   span.attribute("http.response.status_code", status)
   const id = response.getHeader("x-request-id")
   if (typeof id === "string") span.attribute("http.response.header.x-request-id", [id])
@@ -96,7 +103,7 @@ export const withRequestSpan = <A extends { readonly status: number }, E, R>(
         if (record !== undefined && span.sampled) record.traceId = span.traceId
         return Effect.tap(
           Effect.withParentSpan(handled, span, { captureStackTrace: false }),
-          ({ status }) => Effect.sync(() => tellAnswer(span, response, status)),
+          ({ status }) => Effect.sync(() => tellAnswer(span, route, response, status)),
         )
       })
     })

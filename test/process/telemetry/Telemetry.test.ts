@@ -234,7 +234,7 @@ describe("exported telemetry", () => {
           [
             has("/v1/users"),
             has("/v1/users/count"),
-            has("/v1/refresh-tokens/:tokenHash/valid"),
+            has("/v1/refresh-tokens/{tokenHash}/valid"),
           ],
           [sampled, unsampled, own],
         )
