@@ -209,7 +209,7 @@ export const definitions = {
   }),
   startTimeout: variable(Schemas.wait, {
     name: "START_TIMEOUT",
-    default: "30s",
+    default: "10s",
     wants: "a time with its unit, such as 30s or 2 minutes, up to 24 days; 0s to try once",
     meaning: "How long the start waits for the database of `DATABASE_URL` while it is away",
   }),

@@ -58,7 +58,7 @@ layer(NodeServices.layer)("Settings", (it) => {
         retentionInterval: Option.none(),
         retentionTokenDays: 7,
         retentionAttemptDays: 90,
-        startTimeout: Duration.seconds(30),
+        startTimeout: Duration.seconds(10),
       })
     }))
 
