@@ -10,7 +10,13 @@ import { Fatal } from "./background/Fatal.ts"
 import { runPeriodically } from "./background/runPeriodically.ts"
 import { startWithin } from "./background/startWithin.ts"
 import { fitConnections, openFilesLimit } from "./config/openFiles.ts"
-import { loadApiKeys, loadDatabase, Settings, type SettingsShape } from "./config/Settings.ts"
+import {
+  cameThroughPipe,
+  loadApiKeys,
+  loadDatabase,
+  Settings,
+  type SettingsShape,
+} from "./config/Settings.ts"
 import { describeUnknown, environmentNames } from "./config/telemetry/unknownVariables.ts"
 import type { ConnectionParameters } from "./database/ConnectionParameters.ts"
 import * as Database from "./database/Database.ts"
@@ -59,6 +65,7 @@ class RestartNeeded extends Data.TaggedError("RestartNeeded")<{ readonly message
 
 /** Takes up a password, a certificate or a role that was replaced in a file, as by a rotation. */
 const RotatedCredentials = Layer.effectDiscard(Effect.gen(function* () {
+  if ((yield* cameThroughPipe).databaseUrl) return
   const { takeUp } = yield* Database.ConnectionSource
   const run = Effect.gen(function* () {
     const found = yield* loadDatabase
@@ -174,9 +181,12 @@ const database = (
 const Keys = Layer.unwrap(
   Effect.gen(function* () {
     const { apiKeys, host, dataDir } = yield* Settings
-    return Option.isSome(apiKeys)
-      ? ApiKeys.layerReloading(apiKeys.value, loadApiKeys)
-      : ApiKeys.layer(yield* developmentKeys({ host, dataDir, announce }))
+    if (Option.isNone(apiKeys)) {
+      return ApiKeys.layer(yield* developmentKeys({ host, dataDir, announce }))
+    }
+    return (yield* cameThroughPipe).apiKeys
+      ? ApiKeys.layer(apiKeys.value)
+      : ApiKeys.layerReloading(apiKeys.value, loadApiKeys)
   }),
 ).pipe(Layer.provide(NodeServices.layer))
 

@@ -97,6 +97,20 @@ const readBounded = Effect.fnUntraced(function* (path: string) {
   return yield* fs.readFileString(path)
 }, Effect.catchTag("PlatformError", ({ reason }) => Effect.fail(reason._tag)))
 
+/**
+ * Whether a variable's value comes through a pipe, as `NAME_FILE=<(command)` of a shell makes one: what
+ * was read from it is gone, and another read would wait for ever.
+ */
+export const isPipe = Effect.fnUntraced(function* (
+  { name }: Description,
+  provider: ConfigProvider.ConfigProvider,
+) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* lookUp(`${name}_FILE`, provider)
+  return Option.isSome(path) && (yield* fs.stat(path.value)).type === "FIFO"
+  // What is wrong with the variable or its file is told by whoever reads it.
+}, Effect.orElseSucceed(() => false))
+
 /** What the file that a variable names holds; fails where it cannot be read or is empty. */
 export const readNamedFile = Effect.fnUntraced(function* (name: string, path: string) {
   const content = yield* readBounded(path).pipe(

@@ -16,7 +16,7 @@ import {
 import * as DatabaseUrl from "../database/url/DatabaseUrl.ts"
 import { definitions, variables } from "./Config.ts"
 import { ConfigInvalid } from "./ConfigInvalid.ts"
-import { namesOf, read, type Variable } from "./ConfigVariable.ts"
+import { isPipe, namesOf, read, type Variable } from "./ConfigVariable.ts"
 import * as Telemetry from "./telemetry/TelemetrySettings.ts"
 import * as TelemetryVariables from "./telemetry/variables.ts"
 
@@ -137,6 +137,14 @@ export const loadLogging = Effect.gen(function* () {
   const logLevel = yield* orElse(definitions.logLevel, "Info")
   return { logFormat: Option.getOrElse(logFormat, defaultLogFormat), logLevel }
 })
+
+/** Whether the value of each of these came through a pipe, which cannot be read again. */
+export const cameThroughPipe = Effect.suspend(() =>
+  Effect.all({
+    apiKeys: isPipe(definitions.apiKeys, environment()),
+    databaseUrl: isPipe(definitions.databaseUrl, environment()),
+  })
+)
 
 /** The API keys as their variable or its file has them now. */
 export const loadApiKeys = Effect.suspend(() => read(definitions.apiKeys, environment())).pipe(
