@@ -199,6 +199,7 @@ const serveOn = Effect.fnUntraced(function* (
   const connections = new Connections(server, {
     max: options.maxConnections,
     onRefused: observers.onConnectionRefused,
+    onEnd: observers.onResponse,
     onHangUp: inFlight.abandon,
   })
   yield* Effect.acquireRelease(
@@ -207,7 +208,7 @@ const serveOn = Effect.fnUntraced(function* (
   )
   answerMalformedRequests(server, connections, observers.onMalformed)
   const gate = makeGate({ routes, keys, inFlight, bodyLimit: options.bodyLimit })
-  dispatch(server, { connections, gate, fastPath, router, ...observers })
+  dispatch(server, { connections, gate, fastPath, router, onRefusal: observers.onRefusal })
   const listening = yield* listen(server, options)
   yield* Effect.acquireRelease(
     Effect.sync(() => patchConnectionList(server)),

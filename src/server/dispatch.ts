@@ -9,7 +9,7 @@ import { type Gate, isAnswer } from "./gate.ts"
 import type { Connections } from "./listener/Connections.ts"
 import { type Answer, problemResponse, send } from "./problems/problemResponse.ts"
 import { announcedLength } from "./requestBody.ts"
-import { beginRecord, type Ended, takeRecord } from "./requestRecord.ts"
+import { beginRecord } from "./requestRecord.ts"
 
 export interface Handling {
   readonly connections: Connections
@@ -19,8 +19,6 @@ export interface Handling {
   readonly router: (request: IncomingMessage, response: ServerResponse) => void
   /** Told of requests that were refused before they reached either. */
   readonly onRefusal: (request: IncomingMessage, response: ServerResponse) => void
-  /** Told of every request, once its answer was handed to the system or its client is gone. */
-  readonly onEnd: (ended: Ended) => void
 }
 
 /** Bytes of a body that are read so that its connection can be kept, though nobody wants them. */
@@ -30,22 +28,13 @@ const expectationFailed = problemResponse(new ExpectationFailed({}))
 
 /** Answers the requests of a server. */
 export const dispatch = (server: Server, handling: Handling) => {
-  const { connections, gate, fastPath, router, onRefusal, onEnd } = handling
-
-  // One function for all: it is called with the response as `this`.
-  function end(this: ServerResponse) {
-    const record = takeRecord(this.req)
-    if (record === undefined) return
-    const status = this.writableEnded ? this.statusCode : undefined
-    onEnd({ record, status, socket: this.req.socket })
-  }
+  const { connections, gate, fastPath, router, onRefusal } = handling
 
   /** Begins a request; none where nothing more is begun on its connection. */
   const begin = (request: IncomingMessage, response: ServerResponse) => {
     if (!connections.begin(response)) return undefined
     const record = beginRecord(request)
     setAnswerHeaders(record, response)
-    response.on("close", end)
     return record
   }
 

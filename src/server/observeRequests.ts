@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import { Effect, Metric, References } from "effect"
 import { refusals, refusedWith } from "../operations/refusals.ts"
 import { type AccessLogMode, makeAccessLog } from "./accessLog.ts"
-import { type Ended, type RequestRecord, unmatched } from "./requestRecord.ts"
+import { type Ended, type RequestRecord, takeRecord, unmatched } from "./requestRecord.ts"
 import { spanOfRefusal } from "./routed/requestSpan.ts"
 
 const requests = Metric.counter("http_requests_total", {
@@ -44,14 +44,18 @@ const methods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PAT
 const classes = ["aborted", "1xx", "2xx", "3xx", "4xx", "5xx"] as const
 
 interface Series {
+  readonly method: string
+  readonly route: string
   readonly duration: Metric.Histogram<number>
-  /** By the first digit of the status, and 0 where there is none. */
-  readonly counts: ReadonlyArray<Metric.Counter<number>>
+  /** How many there were, by the first digit of the status, and 0 where there is none. */
+  readonly counts: Array<number>
 }
 
 const makeSeries = (method: string, route: string): Series => ({
+  method,
+  route,
   duration: Metric.withAttributes(durations, { method, route }),
-  counts: classes.map((status) => Metric.withAttributes(requests, { method, route, status })),
+  counts: classes.map(() => 0),
 })
 
 const connectionsRefused = Metric.counter("http_connections_refused_total", {
@@ -67,7 +71,7 @@ export interface Observers {
   /** Something came that was no request, and was answered as such. */
   readonly onMalformed: (ended: Ended, status: number) => void
   /** The answer to a request was handed to the system, or its client is gone. */
-  readonly onEnd: (ended: Ended) => void
+  readonly onResponse: (response: ServerResponse) => void
 }
 
 /** Makes a function that gives the series of a record, which are made once. */
@@ -84,6 +88,30 @@ const makeSeriesOf = () => {
   }
 }
 
+/**
+ * Makes a function that counts a request. It adds to a number, which is looked at when somebody asks: to
+ * update a metric allocates more than all else that is done here.
+ */
+const makeCount = Effect.gen(function* () {
+  const context = yield* Effect.context<never>()
+  const registrations: Array<Metric.Registration> = []
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => registrations.forEach((registration) => registration.remove()))
+  )
+  return ({ method, route, counts }: Series, status: number) => {
+    const index = Math.floor(status / 100)
+    const before = counts[index] ?? 0
+    counts[index] = before + 1
+    if (before > 0) return
+    const counter = Metric.withAttributes(requests, { method, route, status: classes[index] ?? "" })
+    const get = () => ({ count: counts[index] ?? 0, incremental: true })
+    const ignore = () => {}
+    registrations.push(
+      Metric.registerUnsafe(counter, context, { get, update: ignore, modify: ignore }),
+    )
+  }
+})
+
 /** Makes the observers of the listeners, with an access log that closes with the scope. */
 export const makeObservers = Effect.fnUntraced(function* (accessLog: AccessLogMode) {
   const runFork = Effect.runForkWith(yield* Effect.context())
@@ -91,14 +119,15 @@ export const makeObservers = Effect.fnUntraced(function* (accessLog: AccessLogMo
   const context = yield* Effect.context<never>()
   const log = yield* makeAccessLog(accessLog)
   const seriesOf = makeSeriesOf()
+  const count = yield* makeCount
   connectionsRefused.updateUnsafe(0, context)
   refusals.forEach((counter) => counter.updateUnsafe(0, context))
 
-  const onEnd = (ended: Ended) => {
+  const observe = (ended: Ended) => {
     const { record, status = 0 } = ended
-    const { duration, counts } = seriesOf(record)
-    counts[Math.floor(status / 100)]?.updateUnsafe(1, context)
-    duration.updateUnsafe((performance.now() - record.startedAt) / 1000, context)
+    const series = seriesOf(record)
+    count(series, status)
+    series.duration.updateUnsafe((performance.now() - record.startedAt) / 1000, context)
     if (accessLog === "all" || status >= 400) log(ended)
   }
 
@@ -110,9 +139,13 @@ export const makeObservers = Effect.fnUntraced(function* (accessLog: AccessLogMo
     },
     onMalformed: (ended, status) => {
       refusedWith(status).updateUnsafe(1, context)
-      onEnd(ended)
+      observe(ended)
     },
-    onEnd,
+    onResponse: ({ req, statusCode, writableEnded }) => {
+      const record = takeRecord(req)
+      if (record === undefined) return
+      observe({ record, status: writableEnded ? statusCode : undefined, socket: req.socket })
+    },
   }
   return observers
 })

@@ -77,6 +77,8 @@ export class Connections {
       /** How many at once; those that come beyond are closed. */
       readonly max: number
       readonly onRefused: () => void
+      /** Called when a response was handed to the system, or its client is gone. */
+      readonly onEnd: (response: ServerResponse) => void
       /** Called when the client of a response is gone before the response was made. */
       readonly onHangUp: (response: ServerResponse) => void
     },
@@ -104,6 +106,7 @@ export class Connections {
     this.#onClose = function () {
       const connection = connections.get(this.req.socket)
       if (connection !== undefined) forget(connection, this)
+      options.onEnd(this)
     }
   }
 
