@@ -49,6 +49,7 @@ interface Session {
   readonly watched: WatchedConnection
   readonly link: Link
   readonly generation: number
+  readonly onlyAt: string | undefined
   /** By the clock of the process, in milliseconds. */
   readonly expiresAt: number
 }
@@ -72,7 +73,8 @@ const makeOpen = Effect.fnUntraced(function* (
     })
   return Effect.gen(function* () {
     const { current: generation } = generations
-    const { connection, link } = yield* servers.open(onFailure)
+    const { connection, link, onlyAt } = yield* servers.open(onFailure)
+    generations.onlyAt = onlyAt
     metrics().opened()
     const leave = Effect.suspend(() => invalidate(session))
     const session: Session = {
@@ -82,6 +84,7 @@ const makeOpen = Effect.fnUntraced(function* (
       }),
       link,
       generation,
+      onlyAt,
       expiresAt: clock.currentTimeMillisUnsafe() +
         Duration.toMillis(maxAge) * (0.9 + 0.2 * Math.random()),
     }
@@ -117,8 +120,9 @@ const makePool = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
   })
   const metrics = yield* makePoolMetrics(name, maxConnections, () => stateOf(pool))
 
-  const isUsable = ({ link, generation, expiresAt }: Session) =>
+  const isUsable = ({ link, generation, onlyAt, expiresAt }: Session) =>
     !link.isCancelled && link.socket?.destroyed === false && generation === generations.current &&
+    onlyAt === generations.onlyAt &&
     clock.currentTimeMillisUnsafe() < expiresAt
 
   /** Takes note of how long it was waited for a connection, and whether there was none. */

@@ -24,6 +24,11 @@ export const atMostEvery = (interval: Duration.Duration) => {
 /** The connections of some pools, as far as they may be used; made anew, one generation is replaced. */
 export interface Generations {
   current: number
+  /**
+   * Where the newest connection leads to, if all must lead to one server: the others are left when they
+   * are wanted next. An old primary may live on, and what was idle at it would read old rows.
+   */
+  onlyAt: string | undefined
   /** Replaces all connections of now when they are wanted next. */
   readonly replace: Effect.Effect<void>
 }
@@ -33,6 +38,7 @@ export const makeGenerations = (): Generations => {
   const quietly = atMostEvery(quietTime)
   const generations: Generations = {
     current: 0,
+    onlyAt: undefined,
     replace: seldom(Effect.suspend(() => {
       generations.current++
       return quietly(

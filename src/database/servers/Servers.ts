@@ -27,6 +27,14 @@ import { makeOpen, type Opened } from "./Server.ts"
 /** For how long a server that could not be used is tried after the others. */
 const avoidance = Duration.toMillis("30 seconds")
 
+export interface Taken extends Opened {
+  /**
+   * Where it leads to, where all connections must lead to one server: of several, the one that takes
+   * writes. In random order there may be more than one.
+   */
+  readonly onlyAt: string | undefined
+}
+
 export interface Servers {
   /**
    * Makes a connection, which is closed with its scope. `onFailure` is told of each server that is not
@@ -34,7 +42,7 @@ export interface Servers {
    */
   readonly open: (
     onFailure: (error: SqlError.SqlError) => Effect.Effect<void>,
-  ) => Effect.Effect<Opened, SqlError.SqlError, Scope.Scope>
+  ) => Effect.Effect<Taken, SqlError.SqlError, Scope.Scope>
 }
 
 interface Server {
@@ -101,6 +109,9 @@ export const make = (
     }
   })
 
+  const isOnly = list.length > 1 && !inRandomOrder &&
+    (target === "read-write" || target === "primary")
+
   const inOrder = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const avoided = ({ failedAt }: Server) => now - failedAt < avoidance ? failedAt : 0
@@ -117,7 +128,11 @@ export const make = (
       const result = yield* Effect.result(tryAt(server, wanted))
       if (Result.isSuccess(result)) {
         server.failedAt = Number.NEGATIVE_INFINITY
-        return result.success
+        const taken: Taken = {
+          ...result.success,
+          onlyAt: isOnly ? server.place : undefined,
+        }
+        return taken
       }
       const error = result.failure
       server.failedAt = yield* Clock.currentTimeMillis

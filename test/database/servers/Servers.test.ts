@@ -6,6 +6,7 @@ import type { ConnectionParameters, Target } from "../../../src/database/Connect
 import * as Database from "../../../src/database/Database.ts"
 import { requireUsable } from "../../../src/database/requireUsable.ts"
 import * as Cluster from "../../faults/support/Cluster.ts"
+import * as Proxy from "../../faults/support/Proxy.ts"
 import { LogLines } from "../../support/LogLines.ts"
 import { serverConnection } from "../../support/TestDatabase.ts"
 
@@ -159,6 +160,41 @@ it.live("leaves an old primary that lives on read-only for the new one", () =>
     }).pipe(Effect.provide(Database.layer({ connection, maxConnections: 2 })))
     assert.include(lines.join(), "The database is read-only; its connections are replaced")
   }).pipe(Effect.provide(LogLines.layer)))
+
+it.live("leaves what is idle at an old primary that lives on, once a connection leads to the new one", () =>
+  Effect.gen(function* () {
+    const { primary, standby } = yield* Cluster.makePair
+    const proxy = yield* Proxy.make(primary.connection)
+    const connection: ConnectionParameters = {
+      ...primary.connection,
+      host: "127.0.0.1",
+      port: proxy.port,
+      ssl: false,
+      others: [standby.connection],
+      target: "read-write",
+    }
+    yield* Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const address = "SELECT trim('\"' FROM current_setting('unix_socket_directories')) AS host"
+      // On two connections at once, so that there are two.
+      const addresses = Effect.scoped(Effect.gen(function* () {
+        const reserved = yield* sql.reserve
+        const there = yield* reserved.execute(address, [], undefined)
+        return [...there, ...(yield* sql.unsafe(address))]
+      }))
+      const at = ({ connection: { host } }: Cluster.Cluster) => ({ host })
+      assert.deepStrictEqual(yield* addresses, [at(primary), at(primary)])
+      yield* proxy.behave({ _tag: "Reset" })
+      yield* primary.query(`
+        SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+        WHERE application_name = 'latchkey' AND pid <> pg_backend_pid() LIMIT 1`)
+      yield* standby.query("SELECT pg_promote()")
+      // One is made anew beside the one that is left.
+      assert.deepStrictEqual((yield* addresses)[1], at(standby))
+      yield* proxy.behave({ _tag: "Pass" })
+      assert.deepStrictEqual(yield* addresses, [at(standby), at(standby)])
+    }).pipe(Effect.provide(Database.layer({ connection, maxConnections: 2 })))
+  }))
 
 describe("of which one is silent", () => {
   it.live("each has connect_timeout for itself, and is then tried after the others", () =>
