@@ -14,6 +14,7 @@ import {
   cameThroughPipe,
   loadApiKeys,
   loadDatabase,
+  loadReplicas,
   Settings,
   type SettingsShape,
 } from "./config/Settings.ts"
@@ -32,6 +33,7 @@ import * as processMetrics from "./operations/processMetrics.ts"
 import { Readiness } from "./operations/Readiness.ts"
 import { isReadOnly, ReadinessLayer, requireReady } from "./operations/ReadinessLayer.ts"
 import * as readinessWatch from "./operations/readinessWatch.ts"
+import * as Replicas from "./operations/Replicas.ts"
 import * as Retention from "./operations/Retention.ts"
 import { buildInfo } from "./process/buildInfo.ts"
 import { announce } from "./process/Observability.ts"
@@ -216,6 +218,27 @@ const MaintenancePool = Layer.provide(
   closingWithin("The pool of connections for clean-ups", Database.layerSecondPool("clean-ups", 2)),
 )
 
+/** Only where there are some. */
+const replicas = (settings: SettingsShape) =>
+  Option.match(settings.databaseRead, {
+    onNone: () => Layer.empty,
+    onSome: ({ parameters }) =>
+      closingWithin(
+        "The pool of connections to replicas",
+        Replicas.layer({
+          connection: parameters,
+          maxConnections: settings.databasePoolSize,
+          statementTimeout: settings.statementTimeout,
+          lockTimeout: settings.lockTimeout,
+          idleInTransactionTimeout: settings.idleInTransactionTimeout,
+          reload: loadReplicas.pipe(
+            Effect.map(Option.map(({ parameters }) => parameters)),
+            Effect.provide(NodeServices.layer),
+          ),
+        }),
+      ),
+  })
+
 /** Only where it is asked for. */
 const retention = (settings: SettingsShape) =>
   Option.match(settings.retentionInterval, {
@@ -284,10 +307,8 @@ const closing = ({ shutdownTimeout }: SettingsShape, share: number) =>
 export const layer = Layer.unwrap(
   Effect.gen(function* () {
     const all = yield* Settings
-    const warnings = Option.match(all.database, {
-      onNone: () => [],
-      onSome: ({ warnings }) => warnings,
-    })
+    const warnings = [all.database, all.databaseRead].flatMap(Option.toArray)
+      .flatMap(({ warnings }) => warnings)
     yield* Effect.forEach(
       [...warnings, ...all.telemetry.warnings, ...describeUnknown(environmentNames())],
       (warning) => Effect.logWarning(warning),
@@ -308,6 +329,7 @@ export const layer = Layer.unwrap(
       ),
       Layer.provide([
         repositories(settings),
+        replicas(settings),
         MaintenancePool,
         ReadinessLayer,
         Keys,
@@ -344,6 +366,7 @@ export const layerOfThread = ({ index, count, port, embedded }: ThreadStart) =>
         })),
         Layer.provide([
           repositories(settings),
+          Layer.provide(replicas(settings), Quiet),
           MaintenancePool,
           ReadinessLayer,
           KeysQuiet,

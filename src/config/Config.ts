@@ -213,6 +213,14 @@ export const definitions = {
     wants: "a time with its unit, such as 30s or 2 minutes, up to 24 days; 0s to try once",
     meaning: "How long the start waits for the database of `DATABASE_URL` while it is away",
   }),
+  databaseReadUrl: optional(Schema.RedactedFromValue(Schema.String), {
+    name: "DATABASE_READ_URL",
+    default: "none: the primary answers all reads",
+    wants: "a URL such as postgres://user:password@host1,host2:5432/database",
+    meaning:
+      "Replicas for reads, as many connections again; `prefer-standby` unless it says otherwise",
+    file: true,
+  }),
 }
 
 /** All variables, for the documentation, and for whoever must know which ones the service reads. */

@@ -75,7 +75,7 @@ export const permissions = (
   settings: SettingsShape,
   { namedFiles, addressesOfHost }: Surroundings,
 ): Permissions => {
-  const databases = Option.toArray(settings.database)
+  const databases = [settings.database, settings.databaseRead].flatMap(Option.toArray)
   const places = databases.flatMap(({ parameters }) => serversOf(parameters).map(ofServer))
   const sockets = places.flatMap(({ sockets }) => sockets)
   const servers = places.flatMap(({ servers }) => servers)

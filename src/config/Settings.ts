@@ -23,10 +23,15 @@ import * as TelemetryVariables from "./telemetry/variables.ts"
 type Value<V> = V extends Variable<infer A> ? A : never
 type Values = { readonly [Name in keyof typeof definitions]: Value<(typeof definitions)[Name]> }
 
-export interface SettingsShape
-  extends Omit<Values, "databaseUrl" | "databaseCaFile" | "logFormat" | "otlpEndpoint"> {
+export interface SettingsShape extends
+  Omit<
+    Values,
+    "databaseUrl" | "databaseReadUrl" | "databaseCaFile" | "logFormat" | "otlpEndpoint"
+  > {
   /** The external database; none where the embedded one is to be used. */
   readonly database: Option.Option<DatabaseUrl.DatabaseUrl>
+  /** The replicas that reads are answered by; none where they are not. */
+  readonly databaseRead: Option.Option<DatabaseUrl.DatabaseUrl>
   readonly logFormat: "json" | "logfmt" | "pretty"
   readonly telemetry: Telemetry.TelemetrySettings
 }
@@ -56,6 +61,30 @@ const readDatabase = Effect.fnUntraced(function* (
   }
   if (Option.isNone(databaseCaFile)) return Option.none()
   return yield* invalid("DATABASE_CA_FILE has no effect without DATABASE_URL; unset it.")
+})
+
+const readReplicas = Effect.fnUntraced(function* (
+  { databaseReadUrl, databaseUrl, databaseCaFile }: Pick<
+    Values,
+    "databaseReadUrl" | "databaseUrl" | "databaseCaFile"
+  >,
+) {
+  if (Option.isNone(databaseReadUrl)) return Option.none()
+  if (Option.isNone(databaseUrl)) {
+    return yield* invalid("DATABASE_READ_URL has no effect without DATABASE_URL; unset it.")
+  }
+  const parsed = yield* DatabaseUrl.parse(databaseReadUrl.value, {
+    variable: "DATABASE_READ_URL",
+    caFile: Option.getOrUndefined(databaseCaFile),
+    defaultTarget: "prefer-standby",
+  }).pipe(Effect.mapError(({ message }) => invalid(message)))
+  if (parsed.parameters.pooler) {
+    return yield* invalid(
+      "DATABASE_READ_URL has pgbouncer=true, behind which one statement may be another replica's " +
+        "than the next; name the replicas themselves.",
+    )
+  }
+  return Option.some(parsed)
 })
 
 interface Read extends Struct.Lambda {
@@ -109,21 +138,26 @@ export const load = Effect.fnUntraced(function* (
     Struct.map(definitions, Struct.lambda<Read>((variable) => read(variable, provider))),
     { mode: "result" },
   )
-  const { databaseUrl, databaseCaFile, otlpEndpoint, ...others } = results
+  const { databaseUrl, databaseReadUrl, databaseCaFile, otlpEndpoint, ...others } = results
   const database = yield* Effect.fromResult(Result.all({ databaseUrl, databaseCaFile })).pipe(
     Effect.flatMap(readDatabase),
     Effect.result,
   )
+  const databaseRead = yield* Effect.fromResult(
+    Result.all({ databaseReadUrl, databaseUrl, databaseCaFile }),
+  ).pipe(Effect.flatMap(readReplicas), Effect.result)
   const telemetry = yield* Effect.fromResult(otlpEndpoint).pipe(
     // What is wrong with it is told once, below.
     Effect.orElseSucceed(Option.none),
     Effect.flatMap((base) => readTelemetry(base, provider)),
     Effect.result,
   )
-  const failures = Array.getFailures([database, ...Object.values(results), telemetry])
+  const failures = Array.getFailures([database, databaseRead, ...Object.values(results), telemetry])
   const problems = Array.dedupe(failures.flatMap((failure) => failure.problems))
   if (Array.isArrayNonEmpty(problems)) return yield* invalid(...problems)
-  const values = yield* Effect.fromResult(Result.all({ ...others, database, telemetry }))
+  const values = yield* Effect.fromResult(
+    Result.all({ ...others, database, databaseRead, telemetry }),
+  )
   return { ...values, logFormat: Option.getOrElse(values.logFormat, defaultLogFormat) }
 })
 
@@ -158,6 +192,15 @@ export const loadDatabase = Effect.suspend(() =>
     databaseCaFile: read(definitions.databaseCaFile, environment()),
   })
 ).pipe(Effect.flatMap(readDatabase))
+
+/** The replicas for reads as the variables and the files that they name have them now. */
+export const loadReplicas = Effect.suspend(() =>
+  Effect.all({
+    databaseReadUrl: read(definitions.databaseReadUrl, environment()),
+    databaseUrl: read(definitions.databaseUrl, environment()),
+    databaseCaFile: read(definitions.databaseCaFile, environment()),
+  })
+).pipe(Effect.flatMap(readReplicas))
 
 /** The settings of this process. */
 export class Settings

@@ -24,6 +24,8 @@ const perThread = othersPerThread + maintenancePerThread + acceptedInOneTurn
 interface Limits {
   readonly maxConnections: number
   readonly databasePoolSize: number
+  /** Replicas, which have a pool of the same size. */
+  readonly databaseRead?: Option.Option<unknown>
   readonly threads: number
 }
 
@@ -66,7 +68,8 @@ export const fitConnections = <Settings extends Limits>(
   openFiles: Option.Option<number>,
 ): Fitted<Settings> => {
   if (Option.isNone(openFiles)) return { settings, warning: Option.none() }
-  const left = openFiles.value - others - settings.databasePoolSize
+  const pools = Option.isSome(settings.databaseRead ?? Option.none()) ? 2 : 1
+  const left = openFiles.value - others - pools * settings.databasePoolSize
   // Threads may take half of it for themselves; the rest is for the connections.
   const threads = Math.max(1, Math.min(settings.threads, Math.floor(left / 2 / perThread)))
   const room = Math.max(1, left - threads * perThread)

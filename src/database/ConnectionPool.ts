@@ -27,6 +27,8 @@ export interface ConnectionPoolOptions {
   /** The greatest age of a connection, give or take a tenth. */
   readonly maxAge: Duration.Duration
   readonly incidents: Incidents
+  /** Asked of a connection each time that it is lent, before what it is wanted for. */
+  readonly admit?: (connection: WatchedConnection) => Effect.Effect<void, SqlError.SqlError>
 }
 
 /** PostgreSQL commits no transaction in which a statement has failed, and says so only here. */
@@ -108,7 +110,7 @@ const isFree = <A, E>({ state }: Pool.Pool<A, E>) =>
 
 /** Connections that are verified before the first statement that wants them runs. */
 const makePool = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
-  const { name, maxConnections, incidents } = options
+  const { name, maxConnections, incidents, admit } = options
   const { generations, statementSucceeded, statementFailed, statementNotSent } = incidents
   const clock = yield* Clock.Clock
   const invalidate = (session: Session) => Pool.invalidate(pool, session)
@@ -156,18 +158,19 @@ const makePool = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
     noted((onLease) =>
       Pool.use(pool, (session) => {
         onLease()
-        return isUsable(session)
-          ? use(session.watched)
-          : Effect.andThen(invalidate(session), borrow(use))
+        if (!isUsable(session)) return Effect.andThen(invalidate(session), borrow(use))
+        const { watched } = session
+        return admit === undefined ? use(watched) : Effect.andThen(admit(watched), use(watched))
       })
     )
 
   const acquire: Effect.Effect<Session, SqlError.SqlError, Scope.Scope> = noted((onLease) =>
     Effect.flatMap(Pool.get(pool), (session) => {
       onLease()
-      return isUsable(session)
+      if (!isUsable(session)) return Effect.andThen(invalidate(session), acquire)
+      return admit === undefined
         ? Effect.succeed(session)
-        : Effect.andThen(invalidate(session), acquire)
+        : Effect.as(admit(session.watched), session)
     })
   )
 

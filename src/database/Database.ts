@@ -55,7 +55,7 @@ const bulkheadOf = (
 ) => Bulkhead.make(maxConnections ?? poolSize, Duration.min(lockTimeout, statementTimeout))
 
 /** What the connections of a pool are for, as metrics call it. */
-export type PoolName = "requests" | "clean-ups" | "readiness"
+export type PoolName = "requests" | "clean-ups" | "readiness" | "replicas"
 
 /** Where pools of connections to one database come from. */
 export class ConnectionSource extends Context.Service<ConnectionSource, {
@@ -141,7 +141,7 @@ export const layer = (
  * connections of the first. They are opened when they are needed and closed after a minute without use.
  */
 export const layerSecondPool = (
-  name: Exclude<PoolName, "requests">,
+  name: Exclude<PoolName, "requests" | "replicas">,
   maxConnections: number,
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, never, ConnectionSource> =>
   PgClient.layerFrom(ConnectionSource.use(({ makeClient }) => makeClient(name, maxConnections)))

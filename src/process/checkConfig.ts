@@ -60,10 +60,8 @@ const named = (): Readonly<Record<string, string>> =>
 
 /** Sentences about what the start would warn of. */
 export const warningsOf = Effect.fnUntraced(function* (settings: SettingsShape) {
-  const ofDatabase = Option.match(settings.database, {
-    onNone: () => [],
-    onSome: ({ warnings }) => warnings,
-  })
+  const ofDatabase = [settings.database, settings.databaseRead].flatMap(Option.toArray)
+    .flatMap(({ warnings }) => warnings)
   const { warning } = fitConnections(settings, yield* openFilesLimit)
   return [...ofDatabase, ...Option.toArray(warning)]
 })

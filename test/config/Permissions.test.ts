@@ -40,6 +40,10 @@ layer(NodeServices.layer)("permissions", (it) => {
       [{ HOST: "::", PORT: "0" }, "[::],db.example:6543"],
       [{ DATABASE_URL: "postgres://u@[::1]/d" }, "127.0.0.1:8080,[::1]:5432"],
       [
+        { DATABASE_READ_URL: "postgres://u@a.example,b.example:1/d" },
+        "127.0.0.1:8080,db.example:6543,a.example:5432,b.example:1",
+      ],
+      [
         { OTEL_EXPORTER_OTLP_ENDPOINT: "https://otel.example/v1" },
         "127.0.0.1:8080,db.example:6543,otel.example:443",
       ],

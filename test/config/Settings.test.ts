@@ -31,6 +31,7 @@ layer(NodeServices.layer)("Settings", (it) => {
         host: "127.0.0.1",
         port: 8080,
         database: Option.none(),
+        databaseRead: Option.none(),
         databasePoolSize: 10,
         threads: 1,
         rotationGrace: Duration.zero,
@@ -299,6 +300,38 @@ layer(NodeServices.layer)("Settings", (it) => {
       assert.deepStrictEqual(yield* problemsOf({ API_KEYS_FILE: path }), [
         `API_KEYS_FILE names ${path}, which is empty.`,
       ])
+    }))
+
+  it.effect("prefers standbys for reads", () =>
+    Effect.gen(function* () {
+      const settings = yield* load({
+        DATABASE_URL: "postgres://u@h/d",
+        DATABASE_READ_URL: "postgres://u@a,b/d",
+      })
+      const target = Option.map(settings.databaseRead, ({ parameters }) => parameters.target)
+      assert.deepStrictEqual(target, Option.some("prefer-standby"))
+    }))
+
+  it.effect.each(
+    [
+      [{}, /^DATABASE_READ_URL has no effect without DATABASE_URL; unset it\.$/],
+      [
+        { DATABASE_URL: "postgres://u@h/d", DATABASE_READ_URL: "postgres://u@a/d?pgbouncer=true" },
+        /^DATABASE_READ_URL has pgbouncer=true, .*\.$/,
+      ],
+      [
+        { DATABASE_URL: "postgres://u@h/d", DATABASE_READ_URL: "postgres://a/d" },
+        /^DATABASE_READ_URL names no user; /,
+      ],
+    ] as const,
+  )("refuses replicas that cannot be used: %j", ([environment, wanted]) =>
+    Effect.gen(function* () {
+      const [problem = "", ...others] = yield* problemsOf({
+        DATABASE_READ_URL: "postgres://u@a/d",
+        ...environment,
+      })
+      assert.deepStrictEqual(others, [])
+      assert.match(problem, wanted)
     }))
 
   it.effect("refuses a certificate for the embedded database", () =>

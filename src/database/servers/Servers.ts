@@ -60,7 +60,7 @@ const isFinal = (error: SqlError.SqlError): boolean => {
 }
 
 /** For the driver, but for where a server is and what encryption there is. */
-const configOf = (
+export const configOf = (
   connection: ConnectionParameters,
   timeouts: SessionSettings.Timeouts,
 ): PgClient.PgClientConfig => {

@@ -31,6 +31,8 @@ export interface ParseOptions {
   readonly variable?: string
   /** Path of a root certificate, from `DATABASE_CA_FILE`; instead of `sslrootcert`. */
   readonly caFile?: string | undefined
+  /** What is wanted of a server where the URL does not say; by default one that takes writes, of several. */
+  readonly defaultTarget?: Target
 }
 
 // Load balancers and NAT forget idle connections after a few minutes; the system's default of two
@@ -48,12 +50,16 @@ type Kind = keyof typeof pem
  * With several servers, only one that takes writes will do unless the URL says otherwise: which one that
  * is changes, and libpq's `any` would stay with the first that answers.
  */
-const targetOf = (parts: Syntax.Parts, servers: number): Target =>
+const targetOf = (
+  parts: Syntax.Parts,
+  servers: number,
+  { defaultTarget }: ParseOptions,
+): Target =>
   targets.find((target) => target === parts.get("target_session_attrs")) ??
-    (servers > 1 ? "read-write" : "any")
+    defaultTarget ?? (servers > 1 ? "read-write" : "any")
 
 /** Everything but the servers, and the certificates, which are in files. */
-const session = (parts: Syntax.Parts, servers: number) =>
+const session = (parts: Syntax.Parts, servers: number, options: ParseOptions) =>
   Result.gen(function* () {
     const number = (
       name: string,
@@ -76,7 +82,7 @@ const session = (parts: Syntax.Parts, servers: number) =>
       username,
       connectTimeout: seconds > 0 ? Duration.seconds(seconds) : Duration.infinity,
       pooler: /^(true|1)$/.test(parts.get("pgbouncer") ?? ""),
-      target: targetOf(parts, servers),
+      target: targetOf(parts, servers, options),
       inRandomOrder: parts.get("load_balance_hosts") === "random",
       ...(password === undefined ? {} : { password: Redacted.make(password) }),
       ...(keepalives === 0
@@ -156,8 +162,9 @@ const serverOf = (place: Place, tls: Tls.Tls): ServerParameters => {
 /** Parses a URL and reads the certificates that it, or `caFile`, names. */
 export const parse = Effect.fn("DatabaseUrl.parse")(function* (
   url: Redacted.Redacted<string>,
-  { caFile, variable = "DATABASE_URL" }: ParseOptions = {},
+  options: ParseOptions = {},
 ): Effect.fn.Return<DatabaseUrl, DatabaseUrlInvalid, FileSystem.FileSystem> {
+  const { caFile, variable = "DATABASE_URL" } = options
   const orInvalid = <A>(result: Result.Result<A, string>) =>
     Effect.mapError(
       Effect.fromResult(result),
@@ -172,7 +179,7 @@ export const parse = Effect.fn("DatabaseUrl.parse")(function* (
   const parts = yield* orInvalid(Syntax.split(Redacted.value(url)))
   const warnings = [...yield* orInvalid(Options.review(parts))]
   const places = yield* orInvalid(readPlaces(parts))
-  const parameters = yield* orInvalid(session(parts, places.length))
+  const parameters = yield* orInvalid(session(parts, places.length, options))
   const asksForTls = caFile !== undefined ||
     !/^(disable|allow|prefer)$/.test(parts.get("sslmode") ?? "prefer")
   if (asksForTls && places.some(isSocket)) {

@@ -11,7 +11,9 @@ import { Cause, Effect, Exit, Option, Result } from "effect"
 import { HttpMethod, HttpServerRespondable } from "effect/http"
 import { InvalidRequest } from "../../api/problems.ts"
 import { InFlight } from "../../operations/InFlight.ts"
+import { Replicas } from "../../operations/Replicas.ts"
 import { isNotModified, validatorsOf } from "../answerHeaders.ts"
+import { tellPosition } from "../positions.ts"
 import { internalError } from "../problems/internalError.ts"
 import { type Answer, problemResponse, send } from "../problems/problemResponse.ts"
 import { announcedLength, decodeUtf8, notUtf8 } from "../requestBody.ts"
@@ -47,6 +49,7 @@ const notText = Effect.fail(new InvalidRequest({ errors: [{ path: "body", messag
 
 export const make = Effect.gen(function* () {
   const inFlight = yield* InFlight
+  const replicas = yield* Replicas
   const runFork = Effect.runForkWith(yield* Effect.context())
 
   const fail = (response: ServerResponse, cause: Cause.Cause<unknown>) => {
@@ -73,7 +76,9 @@ export const make = Effect.gen(function* () {
   ) =>
     inFlight.start({
       isLong: false,
-      effect,
+      effect: replicas !== undefined && route.writes
+        ? tellPosition(effect, replicas, response)
+        : effect,
       caller: HttpMethod.hasBody(route.method) ? undefined : response,
       answer: (exit) =>
         Exit.isSuccess(exit) ? succeed(response, route, exit.value) : fail(response, exit.cause),

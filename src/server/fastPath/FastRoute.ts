@@ -11,6 +11,7 @@ import { Api } from "../../api/Api.ts"
 import { Authorization, RequiredScope } from "../../api/Authorization.ts"
 import { CommonProblems } from "../../api/CommonProblems.ts"
 import type { Scope } from "../../domain/ApiKey.ts"
+import { writes } from "../positions.ts"
 import { invalidRequest } from "../problems/invalidRequest.ts"
 import type { Answer } from "../problems/problemResponse.ts"
 import { parseJson } from "../requestBody.ts"
@@ -42,6 +43,8 @@ export interface FastRoute {
   readonly path: string
   readonly scope: Scope
   readonly takesBody: boolean
+  /** Whether it may change what is read. */
+  readonly writes: boolean
   /** None when the endpoint's schemas refuse a part. */
   readonly decode: (parts: Parts) => Decoded | undefined
   /** Calls the handler; `body` is JSON text. */
@@ -155,6 +158,7 @@ const makeRoute = (
     path: endpoint.path,
     scope: scope.value,
     takesBody: body !== undefined,
+    writes: writes(endpoint),
     decode: (parts) => {
       if (query === undefined && parts.query !== undefined) return undefined
       const request: Decoded = { request: { headers: parts.headers } }

@@ -10,6 +10,7 @@ import { LoginAttemptRepository } from "../../repositories/loginAttempts/LoginAt
 import { toProblem } from "../problems/toProblem.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
 import type { HandlersOf } from "./HandlersOf.ts"
+import { makeRead } from "./makeRead.ts"
 import { toJson as toTokenJson } from "./RefreshTokensHandlers.ts"
 import { makeRequireScope } from "./requireScope.ts"
 import { toCredentials } from "./UsersHandlers.ts"
@@ -30,6 +31,7 @@ const toOrigin = Effect.fnUntraced(function* (
 /** The handlers of the group, by the names of its endpoints. */
 export const makeLoginAttemptsHandlers = Effect.gen(function* () {
   const attempts = yield* LoginAttemptRepository
+  const { read } = yield* makeRead
   const requireScope = yield* makeRequireScope
 
   const handlers: HandlersOf<typeof LoginAttemptsApi> = {
@@ -69,18 +71,25 @@ export const makeLoginAttemptsHandlers = Effect.gen(function* () {
         refreshToken: Option.getOrNull(Option.map(completed.refreshToken, toTokenJson)),
       }
     }),
-    list: Effect.fnUntraced(function* ({ query }) {
+    list: Effect.fnUntraced(function* (sent) {
+      const { query } = sent
       const origin = yield* toOrigin(query)
       const list = `attempts of ${query.email?.toLowerCase()} from ${query.ipAddress}`
       const after = yield* fromCursor(list, query.cursor)
-      const page = yield* toProblem(attempts.listFrom(origin, { limit: query.limit, after }))
+      const page = yield* toProblem(
+        read(sent, ({ attempts }) => attempts.listFrom(origin, { limit: query.limit, after })),
+      )
       return toPageJson(list, page, (attempt) => attempt)
     }),
-    listForUser: Effect.fnUntraced(function* ({ params, query }) {
+    listForUser: Effect.fnUntraced(function* (sent) {
+      const { params, query } = sent
       const list = `attempts of ${params.id}`
       const after = yield* fromCursor(list, query.cursor)
       const page = yield* toProblem(
-        attempts.listForUser(params.id, { limit: query.limit, after }),
+        read(
+          sent,
+          ({ attempts }) => attempts.listForUser(params.id, { limit: query.limit, after }),
+        ),
       )
       return toPageJson(list, page, (attempt) => attempt)
     }),

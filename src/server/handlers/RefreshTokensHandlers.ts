@@ -5,11 +5,13 @@ import * as Problem from "../../api/problems.ts"
 import type { RefreshTokensApi } from "../../api/RefreshTokensApi.ts"
 import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
 import type { RefreshToken, TokenHash } from "../../domain/RefreshToken.ts"
+import type { Readers } from "../../operations/Replicas.ts"
 import { RefreshTokenRepository } from "../../repositories/refreshTokens/RefreshTokenRepository.ts"
 import type { TokenWithUser } from "../../repositories/refreshTokens/tokenWithUser.ts"
 import { toProblem } from "../problems/toProblem.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
 import type { HandlersOf } from "./HandlersOf.ts"
+import { makeRead, type Sent } from "./makeRead.ts"
 import { makeRequireScope } from "./requireScope.ts"
 
 /** The database's verdict, so that every route agrees at every instant. */
@@ -40,7 +42,15 @@ const referencedUserNotFound = () => new Problem.ReferencedUserNotFound({})
 /** The handlers of the group, by the names of its endpoints. */
 export const makeRefreshTokensHandlers = Effect.gen(function* () {
   const tokens = yield* RefreshTokenRepository
+  const { read, readStrictly } = yield* makeRead
   const requireScope = yield* makeRequireScope
+
+  /** Each of them says whether the token is valid. */
+  const getToken = <A, B>(
+    sent: Sent,
+    from: (tokens: Readers["tokens"]) => Effect.Effect<Option.Option<A>, DatabaseUnavailable>,
+    toJson: (found: A) => B,
+  ) => orNotFound(readStrictly(sent, ({ tokens }) => from(tokens)), toJson)
 
   const handlers: HandlersOf<typeof RefreshTokensApi> = {
     create: ({ payload, headers }) =>
@@ -49,14 +59,15 @@ export const makeRefreshTokensHandlers = Effect.gen(function* () {
         Effect.catchTag("UserNotFound", referencedUserNotFound),
         Effect.map((token) => created(toJson(token))),
       ),
-    getByTokenHash: ({ params }) => orNotFound(tokens.getByTokenHash(params.tokenHash), toJson),
+    getByTokenHash: (sent) =>
+      getToken(sent, (tokens) => tokens.getByTokenHash(sent.params.tokenHash), toJson),
     getValidByTokenHash: (sent) => {
       const { tokenHash } = sent.params
       return sent.query.include === undefined
-        ? orNotFound(tokens.getValidByTokenHash(tokenHash), toJson)
+        ? getToken(sent, (tokens) => tokens.getValidByTokenHash(tokenHash), toJson)
         : Effect.andThen(
           requireScope(sent, "users:read"),
-          orNotFound(tokens.getValidWithUser(tokenHash), withUserToJson),
+          getToken(sent, (tokens) => tokens.getValidWithUser(tokenHash), withUserToJson),
         )
     },
     revoke: ({ params, payload }) =>
@@ -85,11 +96,16 @@ export const makeRefreshTokensHandlers = Effect.gen(function* () {
           ),
         )
     },
-    listForUser: Effect.fnUntraced(function* ({ params, query }) {
+    listForUser: Effect.fnUntraced(function* (sent) {
+      const { params, query } = sent
       const list = `tokens of ${params.id}, active: ${query.active ?? "either"}`
       const after = yield* fromCursor(list, query.cursor)
       const page = yield* toProblem(
-        tokens.listForUser(params.id, { active: query.active, limit: query.limit, after }),
+        read(
+          sent,
+          ({ tokens }) =>
+            tokens.listForUser(params.id, { active: query.active, limit: query.limit, after }),
+        ),
       )
       return toPageJson(list, page, toJson)
     }),

@@ -6,17 +6,20 @@ import { RefreshTokenRepository } from "../../repositories/refreshTokens/Refresh
 import { toProblem } from "../problems/toProblem.ts"
 import { fromCursor, toPageJson } from "./cursors.ts"
 import type { HandlersOf } from "./HandlersOf.ts"
+import { makeRead } from "./makeRead.ts"
 
 /** The handlers of the group, by the names of its endpoints. */
 export const makeSessionsHandlers = Effect.gen(function* () {
   const tokens = yield* RefreshTokenRepository
+  const { read } = yield* makeRead
 
   const handlers: HandlersOf<typeof SessionsApi> = {
-    list: Effect.fnUntraced(function* ({ params, query }) {
+    list: Effect.fnUntraced(function* (sent) {
+      const { params, query } = sent
       const list = `sessions of ${params.id}`
       const after = yield* fromCursor(list, query.cursor)
       const page = yield* toProblem(
-        tokens.listSessions(params.id, { limit: query.limit, after }),
+        read(sent, ({ tokens }) => tokens.listSessions(params.id, { limit: query.limit, after })),
       )
       return toPageJson(list, page, (session) => session)
     }),

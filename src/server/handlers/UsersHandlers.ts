@@ -6,6 +6,7 @@ import * as Problem from "../../api/problems.ts"
 import { type UserChanges, UserJson, type UsersApi, type UsersToFind } from "../../api/UsersApi.ts"
 import type { DatabaseUnavailable } from "../../domain/DatabaseUnavailable.ts"
 import type { User } from "../../domain/User.ts"
+import type { Readers } from "../../operations/Replicas.ts"
 import type { Lookup } from "../../repositories/users/lookUpUsers.ts"
 import type { RevokeSessions } from "../../repositories/users/updateUser.ts"
 import { UserRepository } from "../../repositories/users/UserRepository.ts"
@@ -13,6 +14,7 @@ import { toProblem } from "../problems/toProblem.ts"
 import { fromCursor, fromEmailCursor, toEmailCursor, toPageJson } from "./cursors.ts"
 import { toEntityTag, toPrecondition } from "./entityTags.ts"
 import type { HandlersOf } from "./HandlersOf.ts"
+import { makeRead, type Sent } from "./makeRead.ts"
 
 const orNotFound = (found: Effect.Effect<Option.Option<User>, DatabaseUnavailable>) =>
   Effect.flatMap(
@@ -61,6 +63,12 @@ const toLookup = ({ ids, emails, googleIds }: typeof UsersToFind.Type): Lookup =
 /** The handlers of the group, by the names of its endpoints. */
 export const makeUsersHandlers = Effect.gen(function* () {
   const users = yield* UserRepository
+  const { read } = yield* makeRead
+
+  const getUser = (
+    sent: Sent,
+    from: (users: Readers["users"]) => Effect.Effect<Option.Option<User>, DatabaseUnavailable>,
+  ) => Effect.map(orNotFound(read(sent, ({ users }) => from(users))), withETag)
 
   const handlers: HandlersOf<typeof UsersApi> = {
     create: ({ payload, headers }) =>
@@ -68,25 +76,29 @@ export const makeUsersHandlers = Effect.gen(function* () {
         toProblem,
         Effect.map(created),
       ),
-    list: Effect.fnUntraced(function* ({ query }) {
-      const { emailPrefix, limit, cursor } = query
+    list: Effect.fnUntraced(function* (sent) {
+      const { emailPrefix, limit, cursor } = sent.query
       if (emailPrefix !== undefined) {
         const list = `users by e-mail, ${emailPrefix.toLowerCase()}`
         const after = yield* fromEmailCursor(list, cursor)
-        const page = yield* toProblem(users.listByEmail(emailPrefix, { limit, after }))
+        const page = yield* toProblem(
+          read(sent, ({ users }) => users.listByEmail(emailPrefix, { limit, after })),
+        )
         return { items: page.users, nextCursor: toEmailCursor(list, page.next) }
       }
-      const after = yield* fromCursor("users", query.cursor)
-      const page = yield* toProblem(users.list({ limit: query.limit, after }))
+      const after = yield* fromCursor("users", cursor)
+      const page = yield* toProblem(read(sent, ({ users }) => users.list({ limit, after })))
       return toPageJson("users", page, (user) => user)
     }),
-    count: ({ query }) => toProblem(users.count(query.exact === true)),
-    lookup: ({ payload }) =>
-      Effect.map(toProblem(users.lookup(toLookup(payload))), (users) => ({ users })),
-    getById: ({ params }) => Effect.map(orNotFound(users.getById(params.id)), withETag),
-    getByEmail: ({ params }) => Effect.map(orNotFound(users.getByEmail(params.email)), withETag),
-    getByGoogleId: ({ params }) =>
-      Effect.map(orNotFound(users.getByGoogleId(params.googleId)), withETag),
+    count: (sent) => toProblem(read(sent, ({ users }) => users.count(sent.query.exact === true))),
+    lookup: (sent) =>
+      Effect.map(
+        toProblem(read(sent, ({ users }) => users.lookup(toLookup(sent.payload)))),
+        (users) => ({ users }),
+      ),
+    getById: (sent) => getUser(sent, (users) => users.getById(sent.params.id)),
+    getByEmail: (sent) => getUser(sent, (users) => users.getByEmail(sent.params.email)),
+    getByGoogleId: (sent) => getUser(sent, (users) => users.getByGoogleId(sent.params.googleId)),
     getOrCreateByGoogleId: ({ params, payload }) =>
       users.getOrCreateByGoogleId(params.googleId, {
         ...payload,

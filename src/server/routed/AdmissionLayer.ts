@@ -1,22 +1,37 @@
+import { NodeHttpServerRequest } from "@effect/platform-node"
+import type { ServerResponse } from "node:http"
 import { Context, Effect, Layer } from "effect"
-import { HttpMethod } from "effect/http"
+import { HttpMethod, HttpServerRequest } from "effect/http"
 import { Admission, LongRunning } from "../../api/Admission.ts"
 import { InFlight } from "../../operations/InFlight.ts"
+import { Replicas } from "../../operations/Replicas.ts"
+import { tellPosition, writes } from "../positions.ts"
+
+/** The listener speaks HTTP/1.1 only, which the types of the platform leave open. */
+const responseOf = (request: HttpServerRequest.HttpServerRequest) =>
+  NodeHttpServerRequest.toServerResponse(request) as ServerResponse
 
 /** Turns requests away when too many are in flight, and lets each have its time. */
 export const AdmissionLayer = Layer.effect(
   Admission,
   Effect.gen(function* () {
     const inFlight = yield* InFlight
+    const replicas = yield* Replicas
 
     return Admission.of((httpEffect, { endpoint }) => {
       const isLong = Context.get(endpoint.annotations, LongRunning)
       const isWrite = HttpMethod.hasBody(endpoint.method)
+      const work = replicas !== undefined && writes(endpoint)
+        ? Effect.flatMap(
+          HttpServerRequest.HttpServerRequest,
+          (request) => tellPosition(httpEffect, replicas, responseOf(request)),
+        )
+        : httpEffect
       return Effect.contextWith((context) =>
         Effect.callback((resume) => {
           const fiber = inFlight.start({
             isLong,
-            effect: Effect.provideContext(httpEffect, context),
+            effect: Effect.provideContext(work, context),
             answer: resume,
           })
           return isWrite || fiber === undefined
