@@ -177,6 +177,7 @@ export const cameThroughPipe = Effect.suspend(() =>
   Effect.all({
     apiKeys: isPipe(definitions.apiKeys, environment()),
     databaseUrl: isPipe(definitions.databaseUrl, environment()),
+    databaseReadUrl: isPipe(definitions.databaseReadUrl, environment()),
   })
 )
 
@@ -193,14 +194,20 @@ export const loadDatabase = Effect.suspend(() =>
   })
 ).pipe(Effect.flatMap(readDatabase))
 
-/** The replicas for reads as the variables and the files that they name have them now. */
-export const loadReplicas = Effect.suspend(() =>
-  Effect.all({
+/**
+ * The replicas for reads as the variables and the files that they name have them now; none where one of
+ * these came through a pipe.
+ */
+export const loadReplicas = Effect.gen(function* () {
+  const pipes = yield* cameThroughPipe
+  if (pipes.databaseUrl || pipes.databaseReadUrl) return Option.none()
+  const variables = yield* Effect.all({
     databaseReadUrl: read(definitions.databaseReadUrl, environment()),
     databaseUrl: read(definitions.databaseUrl, environment()),
     databaseCaFile: read(definitions.databaseCaFile, environment()),
   })
-).pipe(Effect.flatMap(readReplicas))
+  return yield* readReplicas(variables)
+})
 
 /** The settings of this process. */
 export class Settings

@@ -66,7 +66,7 @@ const Wanted = Context.Reference<Position.Position | undefined>(
 
 /** Nothing of a replica is an outage of the database: the primary is asked instead. */
 const makeIncidents = (): Incidents => ({
-  generations: { current: 0, replace: Effect.void },
+  generations: { current: 0, onlyAt: undefined, replace: Effect.void },
   statementSucceeded: () => undefined,
   statementFailed: (error, leave, isAlone) =>
     isWrongConnection(error, isAlone) ? leave : Effect.void,
