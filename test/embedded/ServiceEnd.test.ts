@@ -22,7 +22,7 @@ const complaintsIn = (output: string) =>
   output.split("\n").filter((line) =>
     line !== "" && !line.includes('"level":"INFO"') &&
     // Readiness may be looked at just before the end of the server is known.
-    !line.includes("Not ready (database-unreachable)")
+    !/Not ready \(database-unreachable\)|Statements fail for an outage/.test(line)
   )
 
 describe("the service on its embedded server", () => {
