@@ -43,6 +43,9 @@ const methods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PAT
 
 const classes = ["aborted", "1xx", "2xx", "3xx", "4xx", "5xx"] as const
 
+/** The class of answers from 500 on. */
+const failures = 5
+
 interface Series {
   readonly method: string
   readonly route: string
@@ -98,17 +101,23 @@ const makeCount = Effect.gen(function* () {
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => registrations.forEach((registration) => registration.remove()))
   )
-  return ({ method, route, counts }: Series, status: number) => {
-    const index = Math.floor(status / 100)
-    const before = counts[index] ?? 0
-    counts[index] = before + 1
-    if (before > 0) return
+  const register = ({ method, route, counts }: Series, index: number) => {
     const counter = Metric.withAttributes(requests, { method, route, status: classes[index] ?? "" })
     const get = () => ({ count: counts[index] ?? 0, incremental: true })
     const ignore = () => {}
     registrations.push(
       Metric.registerUnsafe(counter, context, { get, update: ignore, modify: ignore }),
     )
+  }
+  return (series: Series, status: number) => {
+    const { counts } = series
+    const index = Math.floor(status / 100)
+    const before = counts[index] ?? 0
+    counts[index] = before + 1
+    if (before > 0) return
+    register(series, index)
+    // Failures count from zero, so that a rate can be had from the first on.
+    if (index !== failures && counts[failures] === 0) register(series, failures)
   }
 })
 
