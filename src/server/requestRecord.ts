@@ -1,9 +1,11 @@
 /**
  * What is known of each request, for its line in the log and for the metrics, from its first moment on.
  */
+import { NodeHttpServerRequest } from "@effect/platform-node"
 import { randomUUID } from "node:crypto"
-import { type IncomingHttpHeaders, IncomingMessage } from "node:http"
+import { type IncomingHttpHeaders, IncomingMessage, type ServerResponse } from "node:http"
 import type { Socket } from "node:net"
+import type { HttpServerRequest } from "effect/http"
 import type { Route } from "./Routes.ts"
 
 export interface RequestRecord {
@@ -85,3 +87,12 @@ export const logFieldsOf = (record: RequestRecord | undefined) =>
     requestId: record.id,
     traceId: record.traceId,
   }
+
+/**
+ * What Node has of a request of the router, by which its record is found. The listener speaks HTTP/1.1
+ * only, which the types of the platform leave open.
+ */
+export const nodeOf = (request: HttpServerRequest.HttpServerRequest) => ({
+  source: NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage,
+  response: NodeHttpServerRequest.toServerResponse(request) as ServerResponse,
+})

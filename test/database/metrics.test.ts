@@ -1,6 +1,4 @@
 import { assert, layer } from "@effect/vitest"
-import { spawnSync } from "node:child_process"
-import { existsSync } from "node:fs"
 import { Deferred, Effect, Fiber, Metric, Schedule } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { SqlClient } from "effect/sql"
@@ -8,9 +6,8 @@ import * as Batcher from "../../src/database/batching/Batcher.ts"
 import { retryConflicts } from "../../src/database/Constraints.ts"
 import * as Database from "../../src/database/Database.ts"
 import { addMetrics } from "../../src/operations/Metrics.ts"
+import * as Promtool from "../support/Promtool.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
-
-const promtool = "/usr/bin/promtool"
 
 const format = PrometheusMetrics.format({ prefix: "latchkey" })
 
@@ -102,7 +99,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the metrics of the dat
       assert.isUndefined(left)
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
-  it.effect.runIf(existsSync(promtool))(
+  it.effect.runIf(Promtool.isInstalled)(
     "are named as promtool wants them, of several threads too",
     () =>
       Effect.gen(function* () {
@@ -112,11 +109,9 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the metrics of the dat
           yield* Effect.flip(retryConflicts(raise("40P01")))
           const text = yield* format
           assert.include(text, "latchkey_database_retries_total")
-          const { stdout, stderr } = spawnSync(promtool, ["check", "metrics"], {
-            input: addMetrics([text, text]),
-            encoding: "utf8",
-          })
-          assert.strictEqual(`${stdout}${stderr}`, "")
+          const input = addMetrics([text, text])
+          const { said } = yield* Promtool.run(["check", "metrics"], { input })
+          assert.strictEqual(said, "")
         }).pipe(Effect.provide(Database.layer({ connection, maxConnections: 1 })))
       }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())),
   )

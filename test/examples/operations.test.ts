@@ -3,19 +3,16 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
-import { existsSync } from "node:fs"
 import { Effect, FileSystem, Schedule, Schema } from "effect"
 import { variables } from "../../src/config/Config.ts"
 import { namesOf } from "../../src/config/ConfigVariable.ts"
 import { apiKey } from "../faults/support/ServiceProcess.ts"
 import * as ServiceProcess from "../faults/support/ServiceProcess.ts"
 import * as Collector from "../support/Collector.ts"
+import * as Promtool from "../support/Promtool.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const directory = new URL("../../examples/operations", import.meta.url).pathname
-
-/** Where Debian's package `prometheus` puts it. */
-const promtool = "/usr/bin/promtool"
 
 const read = (file: string) =>
   FileSystem.FileSystem.use((fs) => fs.readFileString(`${directory}/${file}`))
@@ -61,15 +58,6 @@ const exposed = (text: string) => {
   return found
 }
 
-const promtoolSays = (...args: ReadonlyArray<string>) =>
-  Effect.promise(() => new Deno.Command(promtool, { args: [...args], cwd: directory }).output())
-    .pipe(
-      Effect.map(({ code, stderr, stdout }) => ({
-        code,
-        text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr),
-      })),
-    )
-
 layer(NodeServices.layer, { excludeTestServices: true })("the examples for operators", (it) => {
   it.effect("ask for metrics that the service has, by labels that they have", () =>
     Effect.gen(function* () {
@@ -112,7 +100,7 @@ layer(NodeServices.layer, { excludeTestServices: true })("the examples for opera
       assert.deepStrictEqual(left, [])
     }).pipe(Effect.provide(TestDatabase.layer)))
 
-  it.effect.skipIf(!existsSync(promtool))(
+  it.effect.skipIf(!Promtool.isInstalled)(
     "are what Prometheus reads",
     () =>
       Effect.gen(function* () {
@@ -123,8 +111,8 @@ layer(NodeServices.layer, { excludeTestServices: true })("the examples for opera
             ["test", "rules", "alerts.test.yaml"],
           ]
         ) {
-          const { code, text } = yield* promtoolSays(...args)
-          assert.strictEqual(code, 0, text)
+          const { code, said } = yield* Promtool.run(args, { directory })
+          assert.strictEqual(code, 0, said)
         }
       }),
   )

@@ -77,7 +77,7 @@ describe("the metrics of a whole service", () => {
       Effect.gen(function* () {
         const { code, said } = yield* Promtool.run(
           ["check", "metrics"],
-          yield* metricsOfService("2"),
+          { input: yield* metricsOfService("2") },
         )
         assert.strictEqual(said, "")
         assert.strictEqual(code, 0)

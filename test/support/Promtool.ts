@@ -9,11 +9,15 @@ const program = "/usr/bin/promtool"
 
 export const isInstalled = existsSync(program)
 
-/** Runs it on an input; gives its exit code and what it says. */
-export const run = (args: ReadonlyArray<string>, input = "") =>
+/** Runs it on an input, in a directory; gives its exit code and what it says. */
+export const run = (
+  args: ReadonlyArray<string>,
+  { input = "", directory = "." }: { readonly input?: string; readonly directory?: string },
+) =>
   Effect.promise(async () => {
     const child = new Deno.Command(program, {
       args: [...args],
+      cwd: directory,
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

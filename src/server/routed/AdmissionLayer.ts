@@ -1,15 +1,10 @@
-import { NodeHttpServerRequest } from "@effect/platform-node"
-import type { ServerResponse } from "node:http"
 import { Context, Effect, Layer } from "effect"
 import { HttpMethod, HttpServerRequest } from "effect/http"
 import { Admission, LongRunning } from "../../api/Admission.ts"
 import { InFlight } from "../../operations/InFlight.ts"
 import { Replicas } from "../../operations/Replicas.ts"
 import { tellPosition, writes } from "../positions.ts"
-
-/** The listener speaks HTTP/1.1 only, which the types of the platform leave open. */
-const responseOf = (request: HttpServerRequest.HttpServerRequest) =>
-  NodeHttpServerRequest.toServerResponse(request) as ServerResponse
+import { nodeOf } from "../requestRecord.ts"
 
 /** Turns requests away when too many are in flight, and lets each have its time. */
 export const AdmissionLayer = Layer.effect(
@@ -24,7 +19,7 @@ export const AdmissionLayer = Layer.effect(
       const work = replicas !== undefined && writes(endpoint)
         ? Effect.flatMap(
           HttpServerRequest.HttpServerRequest,
-          (request) => tellPosition(httpEffect, replicas, responseOf(request)),
+          (request) => tellPosition(httpEffect, replicas, nodeOf(request).response),
         )
         : httpEffect
       return Effect.contextWith((context) =>

@@ -1,8 +1,6 @@
 /**
  * The outermost layer of the router: makes requests readable, and every error response a problem.
  */
-import { NodeHttpServerRequest } from "@effect/platform-node"
-import type { IncomingMessage, ServerResponse } from "node:http"
 import { Cause, Effect, Option } from "effect"
 import {
   HttpRouter,
@@ -16,7 +14,7 @@ import { isNotModified, validatorsOf } from "../answerHeaders.ts"
 import { internalError } from "../problems/internalError.ts"
 import { headersOfProblem } from "../problems/problemResponse.ts"
 import { withStrictBody } from "../requestBody.ts"
-import { logFieldsOf, recordOf } from "../requestRecord.ts"
+import { logFieldsOf, nodeOf, recordOf } from "../requestRecord.ts"
 import { normalizeTarget } from "../requestTarget.ts"
 import { withRequestSpan } from "./requestSpan.ts"
 
@@ -66,12 +64,6 @@ const complete = (
       ),
   )
 }
-
-/** What Node has of a request: the listener speaks HTTP/1.1 only, which their types leave open. */
-const nodeOf = (request: HttpServerRequest.HttpServerRequest) => ({
-  source: NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage,
-  response: NodeHttpServerRequest.toServerResponse(request) as ServerResponse,
-})
 
 export const ProblemResponses = HttpRouter.middleware(
   (handle) =>
